@@ -1,0 +1,3 @@
+//! Keys: the clients' and the providers'.
+
+pub mod secret;

@@ -1,0 +1,1 @@
+//! What the error bodies of providers mean.

@@ -1,0 +1,1 @@
+//! Message bodies: chunked and fixed-length framing.

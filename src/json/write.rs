@@ -1,0 +1,96 @@
+//! Writers that append JSON to a byte buffer.
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `text` escaped, without quotes: only what RFC 8259 section 7 requires is escaped.
+pub fn escape_into(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (at, b) in bytes.iter().enumerate() {
+        let short = match b {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..=0x1f => 0,
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[from..at]);
+        from = at + 1;
+        if short != 0 {
+            out.extend_from_slice(&[b'\\', short]);
+        } else {
+            let (high, low) = (HEX[(b >> 4) as usize], HEX[(b & 15) as usize]);
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+        }
+    }
+    out.extend_from_slice(&bytes[from..]);
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    escape_into(out, text);
+    out.push(b'"');
+}
+
+/// Appends `"escaped"` around bytes that are already escaped JSON text.
+pub fn quoted(out: &mut Vec<u8>, escaped: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(escaped);
+    out.push(b'"');
+}
+
+/// Appends an unsigned integer in decimal.
+pub fn uint(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Escapes bytes that are already escaped JSON text once more, as when a JSON document becomes a
+/// string inside another.
+pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
+    for b in json {
+        match b {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *b]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => out.push(*b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn strings_are_what_serde_reads_back(text in any::<String>()) {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn numbers(n in any::<u64>()) {
+            let mut out = Vec::new();
+            uint(&mut out, n);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), n.to_string());
+        }
+    }
+}

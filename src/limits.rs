@@ -1,0 +1,56 @@
+//! Every limit and time-out in one place, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Largest request or response head accepted, in bytes. Codex sends about 2 KiB; its turn
+/// metadata grows with the workspace.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most header fields in one head.
+pub const HEADERS_MAX: usize = 128;
+/// Largest request body, encoded or decoded, in bytes. Codex histories carry images.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest ratio of decoded to encoded request body beyond [`BODY_RATIO_FLOOR_BYTES`]: what no
+/// honest JSON reaches and a decompression bomb needs.
+pub const BODY_RATIO_MAX: usize = 200;
+/// Decoded bytes below which the ratio is not looked at.
+pub const BODY_RATIO_FLOOR_BYTES: usize = 1024 * 1024;
+/// Largest single SSE frame from a provider, in bytes.
+pub const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest answer, as text collected for the final object, in bytes.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest error body read from a provider, in bytes; the rest is cut.
+pub const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest part of a provider's error message that is passed on, in bytes.
+pub const ERROR_MESSAGE_BYTES_MAX: usize = 2 * 1024;
+/// Most bytes of pipelined requests held back while one is being answered.
+pub const PIPELINE_BYTES_MAX: usize = 64 * 1024;
+/// Size of a read from a socket, in bytes.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// Time to connect to a provider, TLS included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time from the request's last byte to the first byte of the answer: providers queue.
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest silence of a provider inside an answer.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(240);
+/// Silence after which a committed stream repeats `response.in_progress`. Codex gives up after
+/// 300 s without a data-bearing event; middle boxes after 30 to 100 s.
+pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How long the response head is held for the first output event before it is sent anyway.
+pub const HOLD_MAX: Duration = Duration::from_secs(60);
+/// Grace after `finish_reason` for usage and the end of the stream.
+pub const FINISH_GRACE: Duration = Duration::from_secs(5);
+/// Time for a client to send its whole head, and then each further piece of its body.
+pub const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time an idle keep-alive connection of a client is kept.
+pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// Time an idle upstream connection is kept: less than the usual 60 to 75 s of servers.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
+/// Most idle connections kept per origin and worker.
+pub const UPSTREAM_IDLE_MAX: usize = 128;
+/// How long a resolved name is used, and a failed one remembered.
+pub const RESOLVE_TTL: Duration = Duration::from_secs(60);
+/// How long a failed look-up is remembered.
+pub const RESOLVE_FAILED_TTL: Duration = Duration::from_secs(2);
+/// Time that streams in flight get when Strait is told to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,1 @@
+//! The model catalog that Codex asks for.

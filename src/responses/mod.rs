@@ -1,0 +1,4 @@
+//! The Responses dialect, which Codex speaks.
+
+pub mod catalog;
+pub mod tool;

@@ -1,0 +1,3 @@
+//! Decisions, pure: which target, and the life of one exchange.
+
+pub mod exchange;

@@ -1,0 +1,1 @@
+//! The thin shell: the only place that names monoio, sockets, threads and clocks.

@@ -1,0 +1,1 @@
+//! Server-sent events: frames in, frames out.
