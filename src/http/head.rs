@@ -1,5 +1,8 @@
 //! Request and response heads.
 
+use crate::error::{Error, Kind, Source};
+use crate::limits;
+
 /// How a message's body is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BodyKind {
@@ -71,4 +74,392 @@ pub struct ResponseHead {
     pub body: BodyKind,
     /// Whether the connection can be used again once the body was read whole.
     pub keep_alive: bool,
+}
+
+/// What a buffer holds of a head.
+#[derive(Clone, Debug)]
+pub enum Parsed<T> {
+    /// The whole head.
+    Complete {
+        /// What it says.
+        head: T,
+        /// Its length in bytes, blank line included.
+        len: usize,
+    },
+    /// A head that is fine as far as it goes.
+    Partial,
+}
+
+fn bad(what: &str) -> Error {
+    Error::bad_request(format!("The request head is malformed: {what}."))
+}
+
+fn broken(what: &str) -> Error {
+    let message = format!("The provider's response head is malformed: {what}.");
+    Error::new(Source::Upstream, Kind::UpstreamBroken, message)
+}
+
+/// The length of the head in `bytes`, blank line included. Every LF must follow a CR: a bare one
+/// is read as a line end by some and not by others, which is how requests are smuggled.
+fn head_len(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    let mut line = 0;
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err("a line ends in a bare LF");
+        }
+        if at - line == 1 {
+            return Ok(Some(at + 1));
+        }
+        line = at + 1;
+    }
+    Ok(None)
+}
+
+/// Reads a request head (RFC 9112 sections 2 to 6), strictly: what two parsers could read
+/// differently is refused. Errors are for the client: 400, or 431 over the limits.
+pub fn request(bytes: &[u8]) -> Result<Parsed<RequestHead>, Error> {
+    // RFC 9112 section 2.2: an empty line before a request line is let pass.
+    let skip = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let bytes = &bytes[skip..];
+    let len = head_len(bytes).map_err(bad)?;
+    if len.unwrap_or(bytes.len()) > limits::HEAD_BYTES_MAX {
+        let message = format!(
+            "The request head is larger than {} bytes.",
+            limits::HEAD_BYTES_MAX
+        );
+        return Err(Error::new(Source::Downstream, Kind::HeadTooLarge, message));
+    }
+    let Some(len) = len else {
+        return Ok(Parsed::Partial);
+    };
+    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS_MAX];
+    let mut raw = httparse::Request::new(&mut fields);
+    match raw.parse(&bytes[..len]) {
+        Ok(httparse::Status::Complete(n)) if n == len => {}
+        Ok(_) => return Err(bad("it does not end at its blank line")),
+        Err(httparse::Error::TooManyHeaders) => {
+            let message = format!("The request has more than {} fields.", limits::HEADERS_MAX);
+            return Err(Error::new(Source::Downstream, Kind::HeadTooLarge, message));
+        }
+        Err(e) => return Err(bad(&e.to_string())),
+    }
+    let http11 = raw.version == Some(1);
+    let headers = Headers::read(raw.headers).map_err(bad)?;
+    let method = raw.method.unwrap_or_default().to_owned();
+    let (path, query) = target(&method, raw.path.unwrap_or_default()).map_err(bad)?;
+    if headers.all("host").count() != 1 && (http11 || headers.get("host").is_some()) {
+        return Err(bad("exactly one Host is needed"));
+    }
+    let body = match framing(&headers, http11).map_err(bad)? {
+        BodyKind::UntilClose => BodyKind::None,
+        kind => kind,
+    };
+    let expect_continue = match headers.get("expect") {
+        None => false,
+        Some(e) if e.eq_ignore_ascii_case("100-continue") => http11 && body != BodyKind::None,
+        Some(_) => return Err(bad("the expectation is unknown")),
+    };
+    let keep_alive = keeps_alive(&headers, http11);
+    let head = RequestHead {
+        method,
+        path,
+        query,
+        http11,
+        headers,
+        body,
+        keep_alive,
+        expect_continue,
+    };
+    Ok(Parsed::Complete {
+        head,
+        len: len + skip,
+    })
+}
+
+/// Reads a response head. Interim ones (1xx) are returned as any other, without a body.
+pub fn response(bytes: &[u8], request_method: &str) -> Result<Parsed<ResponseHead>, Error> {
+    let len = head_len(bytes).map_err(broken)?;
+    if len.unwrap_or(bytes.len()) > limits::HEAD_BYTES_MAX {
+        return Err(broken("it is too large"));
+    }
+    let Some(len) = len else {
+        return Ok(Parsed::Partial);
+    };
+    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS_MAX];
+    let mut raw = httparse::Response::new(&mut fields);
+    match raw.parse(&bytes[..len]) {
+        Ok(httparse::Status::Complete(n)) if n == len => {}
+        Ok(_) => return Err(broken("it does not end at its blank line")),
+        Err(e) => return Err(broken(&e.to_string())),
+    }
+    let http11 = raw.version == Some(1);
+    let status = raw.code.unwrap_or(0);
+    let headers = Headers::read(raw.headers).map_err(broken)?;
+    let bodiless = status < 200 || matches!(status, 204 | 304) || request_method == "HEAD";
+    let body = match framing(&headers, http11).map_err(broken)? {
+        _ if bodiless => BodyKind::None,
+        kind => kind,
+    };
+    let keep_alive = body != BodyKind::UntilClose && keeps_alive(&headers, http11);
+    Ok(Parsed::Complete {
+        head: ResponseHead {
+            status,
+            headers,
+            body,
+            keep_alive,
+        },
+        len,
+    })
+}
+
+impl Headers {
+    fn read(raw: &[httparse::Header<'_>]) -> Result<Headers, &'static str> {
+        let mut headers = Headers::default();
+        for field in raw {
+            let value = std::str::from_utf8(field.value).map_err(|_| "a value is not text")?;
+            if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
+                return Err("a value holds a control character");
+            }
+            headers.push(
+                field.name.to_ascii_lowercase(),
+                value.trim_matches([' ', '\t']),
+            );
+        }
+        Ok(headers)
+    }
+
+    /// The values of all fields called `name` (given in lower case).
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+}
+
+/// The path and query of a request target: origin form, absolute form, or `*`.
+fn target(method: &str, target: &str) -> Result<(String, Option<String>), &'static str> {
+    let origin = match target.split_once("://") {
+        Some((scheme, rest)) if ["http", "https"].contains(&&*scheme.to_ascii_lowercase()) => {
+            rest.find('/').map_or("/", |at| &rest[at..])
+        }
+        _ if target.starts_with('/') => target,
+        _ if target == "*" && method == "OPTIONS" => target,
+        _ => return Err("the request target is not a path"),
+    };
+    Ok(match origin.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (origin.to_owned(), None),
+    })
+}
+
+/// How the body is delimited (RFC 9112 section 6.3). Whatever names two lengths is refused.
+fn framing(headers: &Headers, http11: bool) -> Result<BodyKind, &'static str> {
+    let mut lengths = headers.all("content-length");
+    let mut codings = headers.all("transfer-encoding");
+    match (lengths.next(), codings.next()) {
+        (None, None) => Ok(BodyKind::UntilClose),
+        (Some(_), Some(_)) => Err("it has both a length and a transfer coding"),
+        (None, Some(coding)) => {
+            if !http11 {
+                return Err("a transfer coding in HTTP/1.0");
+            }
+            if codings.next().is_some() || !coding.eq_ignore_ascii_case("chunked") {
+                return Err("its transfer coding is not just chunked");
+            }
+            Ok(BodyKind::Chunked)
+        }
+        (Some(length), None) => {
+            let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+            match length.parse() {
+                Ok(n) if digits && lengths.next().is_none() => Ok(BodyKind::Length(n)),
+                _ => Err("its content length is not one number"),
+            }
+        }
+    }
+}
+
+fn keeps_alive(headers: &Headers, http11: bool) -> bool {
+    let says = |token: &str| {
+        headers
+            .all("connection")
+            .flat_map(|v| v.split(','))
+            .any(|t| t.trim().eq_ignore_ascii_case(token))
+    };
+    !says("close") && (http11 || says("keep-alive"))
+}
+
+/// A status with its reason phrase, e.g. `200 OK`.
+pub fn status_line(status: u16) -> &'static str {
+    match status {
+        200 => "200 OK",
+        400 => "400 Bad Request",
+        401 => "401 Unauthorized",
+        404 => "404 Not Found",
+        405 => "405 Method Not Allowed",
+        408 => "408 Request Timeout",
+        413 => "413 Content Too Large",
+        415 => "415 Unsupported Media Type",
+        426 => "426 Upgrade Required",
+        429 => "429 Too Many Requests",
+        431 => "431 Request Header Fields Too Large",
+        502 => "502 Bad Gateway",
+        503 => "503 Service Unavailable",
+        504 => "504 Gateway Timeout",
+        _ => "500 Internal Server Error",
+    }
+}
+
+/// Appends a response head in canonical form. Bytes that could end a field's line become spaces.
+pub fn write_response(out: &mut Vec<u8>, status: u16, fields: &[(&str, &str)]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status_line(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend(
+            value
+                .bytes()
+                .map(|b| if b < 0x20 || b == 0x7f { b' ' } else { b }),
+        );
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(head: &str) -> Result<RequestHead, Error> {
+        match request(head.as_bytes())? {
+            Parsed::Complete { head: read, len } => {
+                assert_eq!(len, head.len());
+                Ok(read)
+            }
+            Parsed::Partial => panic!("partial: {head:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_what_codex_sends_at_every_split() {
+        let raw = b"\r\nPOST /v1/responses?a=b HTTP/1.1\r\nX-Meta: {\"a\":1}\r\nHost: h:1\r\nContent-Length: 12\r\n\r\n";
+        for cut in 0..raw.len() {
+            assert!(matches!(request(&raw[..cut]), Ok(Parsed::Partial)), "{cut}");
+        }
+        let Ok(Parsed::Complete { head, len }) = request(raw) else {
+            panic!()
+        };
+        assert_eq!(len, raw.len());
+        assert_eq!(
+            (head.path.as_str(), head.query.as_deref()),
+            ("/v1/responses", Some("a=b"))
+        );
+        assert_eq!(head.headers.get("x-meta"), Some("{\"a\":1}"));
+        assert_eq!((head.body, head.keep_alive), (BodyKind::Length(12), true));
+    }
+
+    #[test]
+    fn refuses_what_is_ambiguous() {
+        let with = |fields: &str| format!("POST / HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n");
+        let cases = [
+            with("content-length: 5\r\ntransfer-encoding: chunked"),
+            with("content-length: 5\r\ncontent-length: 5"),
+            with("content-length: 5, 5"),
+            with("content-length: +5"),
+            with("content-length: 5x"),
+            with("content-length:"),
+            with("content-length: 99999999999999999999"),
+            with("transfer-encoding: gzip, chunked"),
+            with("transfer-encoding: chunked\r\ntransfer-encoding: chunked"),
+            with("transfer-encoding : chunked"),
+            with("x: a\n b: c"),
+            with("x: a\r\n folded"),
+            with("x: a\u{1}b"),
+            with("host: y"),
+            with("expect: the-unexpected"),
+            "POST / HTTP/1.1\nhost: x\n\n".into(),
+            "POST / HTTP/1.1\r\n\r\n".into(),
+            "POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".into(),
+            "POST / HTTP/2.0\r\nhost: x\r\n\r\n".into(),
+            "POST x HTTP/1.1\r\nhost: x\r\n\r\n".into(),
+            "POST  / HTTP/1.1\r\nhost: x\r\n\r\n".into(),
+            "GARBAGE\r\n\r\n".into(),
+        ];
+        for head in cases {
+            assert!(request(head.as_bytes()).is_err(), "{head:?}");
+        }
+        let many = "a: b\r\n".repeat(limits::HEADERS_MAX + 1);
+        let error = request(with(many.trim_end()).as_bytes()).unwrap_err();
+        assert_eq!(error.status(), 431);
+        assert_eq!(
+            request(&[b'a'; limits::HEAD_BYTES_MAX + 1])
+                .unwrap_err()
+                .status(),
+            431
+        );
+    }
+
+    #[test]
+    fn keep_alive_and_expectations() {
+        assert!(
+            !read("GET / HTTP/1.1\r\nhost: x\r\nconnection: a, Close\r\n\r\n")
+                .unwrap()
+                .keep_alive
+        );
+        assert!(!read("GET / HTTP/1.0\r\n\r\n").unwrap().keep_alive);
+        assert!(
+            read("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+                .unwrap()
+                .keep_alive
+        );
+        let head = read("POST http://h/p?q HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nexpect: 100-Continue\r\n\r\n").unwrap();
+        assert!(head.expect_continue);
+        assert_eq!(head.path, "/p");
+    }
+
+    #[test]
+    fn responses() {
+        let read = |head: &str| match response(head.as_bytes(), "POST") {
+            Ok(Parsed::Complete { head, .. }) => Ok((head.status, head.body, head.keep_alive)),
+            Ok(Parsed::Partial) => panic!("partial"),
+            Err(e) => Err(e),
+        };
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(read(chunked), Ok((200, BodyKind::Chunked, true)));
+        assert_eq!(
+            read("HTTP/1.1 100 C\r\n\r\n"),
+            Ok((100, BodyKind::None, true))
+        );
+        assert_eq!(
+            read("HTTP/1.1 200\r\n\r\n"),
+            Ok((200, BodyKind::UntilClose, false))
+        );
+        assert_eq!(
+            read("HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\n"),
+            Ok((200, BodyKind::Length(3), false))
+        );
+        assert!(
+            read("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n")
+                .is_err()
+        );
+        assert!(read("HTTX\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_written_head_holds_no_foreign_line_ends() {
+        let mut out = Vec::new();
+        write_response(&mut out, 200, &[("a", "b\r\nevil: 1")]);
+        assert_eq!(out, b"HTTP/1.1 200 OK\r\na: b  evil: 1\r\n\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = request(&bytes);
+            let _ = response(&bytes, "GET");
+        }
+    }
 }

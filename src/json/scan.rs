@@ -394,6 +394,12 @@ impl<'a> Value<'a> {
         &self.src[node.start as usize..node.end as usize]
     }
 
+    /// Where the value stands in the document, in bytes.
+    pub fn span(&self) -> std::ops::Range<usize> {
+        let node = self.node();
+        node.start as usize..node.end as usize
+    }
+
     /// Whether the value is `null`.
     pub fn is_null(&self) -> bool {
         self.kind() == Kind::Null

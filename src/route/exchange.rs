@@ -1,13 +1,35 @@
 //! The life of one request.
+//!
+//! ```text
+//! head ─▶ Body ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ Tail ─▶ Over
+//!           │          └────── attempt ──────┘             ▲
+//!           └─ refused, or answered without a provider ────┘
+//! ```
+//!
+//! One [`Input`], then [`Exchange::poll`] until it says [`Action::Wait`], [`Action::ReadClient`],
+//! [`Action::Connect`], [`Action::ToUpstream`] or [`Action::Done`]. Nothing here sees a socket or
+//! a clock. Until the first output event ("commit") an error is an HTTP status, and another target
+//! of the chain may be tried; after it, an error is the stream's terminal event, and nothing is
+//! ever replayed.
 
-use crate::config::{Origin, Snapshot};
-use crate::error::Error;
-use crate::http::head::RequestHead;
+use super::answer::Framing;
+pub use super::answer::refuse;
+use super::attempt::{Attempt, Order, Step};
+use super::endpoint::{self, Endpoint};
+use super::local;
+use crate::config::{Origin, Snapshot, Target};
+use crate::error::{Error, Kind, Source};
+use crate::http::coding;
+use crate::http::framing::{BodyDecoder, Decoded};
+use crate::http::head::{BodyKind, RequestHead};
+use crate::json::Tape;
+use crate::limits;
+use crate::translate::stream::Usage;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What happened; one at a time, then drain [`Exchange::poll`] until [`Action::Wait`],
-/// [`Action::ReadClient`] or [`Action::Done`].
+/// What happened; one at a time, then drain [`Exchange::poll`].
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The client closed or reset its connection.
@@ -57,62 +79,502 @@ pub enum Action {
     },
 }
 
+/// Where the exchange stands.
+#[derive(Debug, PartialEq)]
+enum Phase {
+    /// The body of the request is being read.
+    Body,
+    /// A connection was asked for.
+    Connecting,
+    /// The request is on its way.
+    Sending,
+    /// The answer is awaited or arriving.
+    Answering,
+    /// All is said to the client; the end of the upstream body is awaited, for the pool's sake.
+    Tail,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// How long the end of an upstream body is awaited after the client has everything.
+const TAIL: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// One request and its response, as a pure state machine.
 pub struct Exchange {
-    _todo: (),
+    snapshot: Arc<Snapshot>,
+    head: RequestHead,
+    endpoint: Endpoint,
+    framing: Framing,
+    entropy: [u8; 32],
+    unix_s: u64,
+    started: Instant,
+    last: Instant,
+    phase: Phase,
+    decoder: BodyDecoder,
+    body: Vec<u8>,
+    attempt: Option<Attempt>,
+    chain: std::vec::IntoIter<Target>,
+    stale_retries: u8,
+    upstream_open: bool,
+    pending: VecDeque<Action>,
+    deadline: Option<Instant>,
+    out: Vec<u8>,
+    client_gone: bool,
+    log: Log,
+}
+
+/// What the log line says.
+#[derive(Debug, Default)]
+struct Log {
+    model: String,
+    target: String,
+    key: String,
+    status: u16,
+    outcome: &'static str,
+    detail: String,
+    usage: Option<Usage>,
+    diagnostics: usize,
+    attempts: u32,
 }
 
 impl Exchange {
     /// Starts with the request's head. `entropy` is fresh randomness; `unix_s` is the wall clock.
     pub fn new(
-        _snapshot: Arc<Snapshot>,
-        _head: RequestHead,
-        _entropy: [u8; 32],
-        _unix_s: u64,
-        _now: Instant,
+        snapshot: Arc<Snapshot>,
+        head: RequestHead,
+        entropy: [u8; 32],
+        unix_s: u64,
+        now: Instant,
     ) -> Self {
-        unimplemented!()
+        let framing = Framing {
+            http11: head.http11,
+            keep_alive: head.keep_alive,
+            head_only: head.method == "HEAD",
+        };
+        let mut exchange = Exchange {
+            decoder: BodyDecoder::new(head.body),
+            endpoint: Endpoint::Health,
+            snapshot,
+            head,
+            framing,
+            entropy,
+            unix_s,
+            started: now,
+            last: now,
+            phase: Phase::Body,
+            body: Vec::new(),
+            attempt: None,
+            chain: Vec::new().into_iter(),
+            stale_retries: 0,
+            upstream_open: false,
+            pending: VecDeque::new(),
+            deadline: Some(now + limits::CLIENT_READ_TIMEOUT),
+            out: Vec::new(),
+            client_gone: false,
+            log: Log::default(),
+        };
+        if let Err(error) = exchange.admit() {
+            exchange.refuse_request(&error);
+        }
+        exchange
+    }
+
+    fn admit(&mut self) -> Result<(), Error> {
+        self.endpoint = Endpoint::of(&self.head)?;
+        if !self.endpoint.is_open() {
+            let presented = self.head.headers.get("authorization").and_then(|value| {
+                let (scheme, key) = value.split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+            });
+            match self.snapshot.authorize(presented) {
+                Ok(name) => self.log.key = name.unwrap_or_default().to_owned(),
+                Err(()) => {
+                    let message = "Incorrect or missing API key. Present one of Strait's client keys as a bearer token.";
+                    return Err(Error::new(Source::Downstream, Kind::InvalidKey, message));
+                }
+            }
+        }
+        if self.head.body == BodyKind::None {
+            self.body_complete();
+        } else if self.head.expect_continue {
+            self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        Ok(())
     }
 
     /// Takes bytes that follow the head on the client's connection; returns how many belong to
     /// this request. The rest is the next request.
-    pub fn client_bytes(&mut self, _bytes: &[u8], _now: Instant) -> usize {
-        unimplemented!()
+    pub fn client_bytes(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.last = now;
+        if self.phase != Phase::Body {
+            return 0;
+        }
+        self.deadline = Some(now + limits::CLIENT_READ_TIMEOUT);
+        let mut rest = bytes;
+        loop {
+            match self.decoder.next(&mut rest) {
+                Ok(Decoded::Data(data)) => {
+                    if self.body.len() + data.len() > limits::BODY_BYTES_MAX {
+                        self.refuse_request(&endpoint::too_large());
+                        return bytes.len();
+                    }
+                    self.body.extend_from_slice(data);
+                }
+                Ok(Decoded::NeedMore) => return bytes.len(),
+                Ok(Decoded::End) => {
+                    self.body_complete();
+                    return bytes.len() - rest.len();
+                }
+                Err(e) => {
+                    let message = format!("The request body's framing is broken: {e}.");
+                    self.refuse_request(&Error::bad_request(message));
+                    return bytes.len();
+                }
+            }
+        }
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _input: Input<'_>, _now: Instant) {
-        unimplemented!()
+    pub fn handle(&mut self, input: Input<'_>, now: Instant) {
+        self.last = now;
+        match input {
+            Input::ClientGone => self.client_left(),
+            Input::Connected { reused } => self.connected(reused, now),
+            Input::ConnectFailed(why) => {
+                let message = format!("The provider could not be reached: {why}.");
+                self.fail(Error::new(Source::Upstream, Kind::ConnectFailed, message), now);
+            }
+            Input::RequestSent => {
+                self.phase = Phase::Answering;
+                self.step(now, |attempt, out| attempt.sent(now, out));
+            }
+            Input::UpstreamBytes(bytes) => self.upstream_bytes(bytes, now),
+            Input::UpstreamEof => self.upstream_closed(None, now),
+            Input::UpstreamBroken(why) => self.upstream_closed(Some(why), now),
+            Input::Deadline => self.deadline_passed(now),
+            Input::Drain => {
+                let message = "The gateway is shutting down; try again.";
+                let error = Error::new(Source::Gateway, Kind::Draining, message);
+                self.framing.keep_alive = false;
+                match self.phase {
+                    Phase::Body => self.refuse_request(&error),
+                    Phase::Tail | Phase::Over => self.over(),
+                    _ => self.give_up(error, now),
+                }
+            }
+        }
     }
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Action {
-        unimplemented!()
+        if !self.out.is_empty() && !self.client_gone {
+            return Action::ToClient;
+        }
+        if let Some(action) = self.pending.pop_front() {
+            return action;
+        }
+        match self.phase {
+            Phase::Body => Action::ReadClient,
+            Phase::Over if self.upstream_open => {
+                self.upstream_open = false;
+                match self.attempt.as_ref().is_some_and(Attempt::reusable) {
+                    true => Action::ReleaseUpstream,
+                    false => Action::CloseUpstream,
+                }
+            }
+            Phase::Over => {
+                Action::Done { keep_alive: self.framing.keep_alive && !self.client_gone }
+            }
+            _ => Action::Wait,
+        }
     }
 
     /// The bytes for the client. Give the emptied buffer back with [`Exchange::recycle`].
     pub fn take_output(&mut self) -> Vec<u8> {
-        unimplemented!()
+        std::mem::take(&mut self.out)
     }
 
     /// Gives a buffer back for the next output.
-    pub fn recycle(&mut self, _buffer: Vec<u8>) {
-        unimplemented!()
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.out.is_empty() {
+            buffer.clear();
+            self.out = buffer;
+        }
     }
 
-    /// When to call [`Input::Deadline`], if nothing else happens before. It may only move later
+    /// When to call [`Input::Deadline`], if nothing else happens before. It mostly moves later
     /// while bytes flow, so a timer that fires early just looks again.
     pub fn deadline(&self) -> Option<Instant> {
-        unimplemented!()
+        self.deadline
     }
 
-    /// One line for the log, once over: `key=value` pairs, no secrets.
+    /// One line for the log, once over: `key=value` pairs, no secrets, no content.
     pub fn record(&self) -> String {
-        unimplemented!()
+        let Log { model, target, key, status, outcome, usage, .. } = &self.log;
+        let took = self.last.duration_since(self.started).as_millis();
+        let path = &self.head.path;
+        let mut line = format!(
+            "{} {path} status={status} outcome={outcome} ms={took} attempts={}",
+            self.head.method, self.log.attempts
+        );
+        for (name, value) in [("model", model), ("target", target), ("key", key)] {
+            if !value.is_empty() {
+                line.push_str(&format!(" {name}={value:?}"));
+            }
+        }
+        if let Some(u) = usage {
+            line.push_str(&format!(
+                " input={} cached={} output={} reasoning={}",
+                u.input, u.cached, u.output, u.reasoning
+            ));
+        }
+        if self.log.diagnostics > 0 {
+            line.push_str(&format!(" diagnostics={}", self.log.diagnostics));
+        }
+        if !self.log.detail.is_empty() {
+            line.push_str(&format!(" detail={:?}", self.log.detail));
+        }
+        line
+    }
+
+    fn body_complete(&mut self) {
+        let body = std::mem::take(&mut self.body);
+        if let Err(error) = self.route(body) {
+            self.answer_error(&error);
+        }
+    }
+
+    /// Answers what needs no provider; starts the first attempt of what does.
+    fn route(&mut self, body: Vec<u8>) -> Result<(), Error> {
+        if !matches!(self.endpoint, Endpoint::Responses | Endpoint::Chat) {
+            self.log.status = 200;
+            self.log.outcome = "answered";
+            local::answer(self.endpoint, &self.snapshot, &self.head, self.framing, &mut self.out);
+            self.over();
+            return Ok(());
+        }
+        let body = match self.head.headers.get("content-encoding") {
+            Some(coding) => coding::decode(coding, body)?,
+            None => body,
+        };
+        let mut tape = Tape::new();
+        let request = tape.parse(&body).map_err(|e| {
+            Error::bad_request(format!("The request body is not valid JSON: {e}."))
+        })?;
+        let model = local::model_of(request)?;
+        let chain = self.snapshot.resolve(&model).ok_or_else(|| local::unknown_model(&model))?;
+        self.log.model = model;
+        self.chain = chain.into_iter();
+        self.body = body;
+        self.next_attempt()
+    }
+
+    fn next_attempt(&mut self) -> Result<(), Error> {
+        let target = self.chain.next().ok_or_else(|| local::unknown_model(&self.log.model))?;
+        self.log.target = format!("{}/{}", target.provider.name, target.model);
+        self.log.attempts += 1;
+        let mut tape = Tape::new();
+        let request = tape.parse(&self.body).map_err(|e| Error::bad_request(e.to_string()))?;
+        let attempt = Attempt::new(Order {
+            snapshot: &self.snapshot,
+            endpoint: self.endpoint,
+            target,
+            request,
+            body: &self.body,
+            head: &self.head,
+            framing: self.framing,
+            // No two attempts share a seed: ids and nonces come from it.
+            seed: seed_of(self.entropy, self.log.attempts),
+            unix_s: self.unix_s,
+        })?;
+        self.log.diagnostics = attempt.diagnostics();
+        self.connect(attempt);
+        Ok(())
+    }
+
+    fn connect(&mut self, attempt: Attempt) {
+        self.ask_for_connection(attempt.origin().clone());
+        self.attempt = Some(attempt);
+    }
+
+    fn ask_for_connection(&mut self, origin: Origin) {
+        if std::mem::take(&mut self.upstream_open) {
+            self.pending.push_back(Action::CloseUpstream);
+        }
+        self.pending.push_back(Action::Connect(origin));
+        self.deadline = Some(self.last + self.snapshot.timeouts.connect);
+        self.phase = Phase::Connecting;
+    }
+
+    fn connected(&mut self, reused: bool, now: Instant) {
+        let Some(attempt) = &mut self.attempt else { return };
+        self.upstream_open = true;
+        self.phase = Phase::Sending;
+        let bytes = attempt.connected(reused, self.stale_retries == 0);
+        self.deadline = Some(now + self.snapshot.timeouts.silence);
+        self.pending.push_back(Action::ToUpstream(bytes));
+        if self.chain.len() == 0 {
+            self.body = Vec::new();
+        }
+    }
+
+    fn upstream_bytes(&mut self, bytes: &[u8], now: Instant) {
+        if matches!(self.phase, Phase::Sending) {
+            self.phase = Phase::Answering;
+        }
+        self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
+    }
+
+    fn upstream_closed(&mut self, why: Option<&str>, now: Instant) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if matches!(self.phase, Phase::Tail | Phase::Over) {
+            return self.over();
+        }
+        if attempt.stale() && self.stale_retries == 0 {
+            // A pooled connection that closes before the first byte of an answer was idle for too
+            // long; the provider never saw the request (RFC 9110 section 9.2.2 allows this).
+            self.stale_retries += 1;
+            attempt.restart();
+            let origin = attempt.origin().clone();
+            return self.ask_for_connection(origin);
+        }
+        self.step(now, |attempt, out| attempt.closed(why, out));
+    }
+
+    fn deadline_passed(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|at| at > now) {
+            return;
+        }
+        match self.phase {
+            Phase::Body => {
+                let message = "The request's body did not arrive in time.";
+                let error = Error::new(Source::Downstream, Kind::RequestTimeout, message);
+                self.refuse_request(&error);
+            }
+            Phase::Connecting => {
+                let message = "The provider could not be reached: no connection in time.";
+                self.fail(Error::new(Source::Upstream, Kind::ConnectFailed, message), now);
+            }
+            Phase::Sending => {
+                let message = "The provider did not take the request in time.";
+                self.fail(Error::new(Source::Upstream, Kind::UpstreamTimeout, message), now);
+            }
+            Phase::Answering => self.step(now, |attempt, out| attempt.deadline(now, out)),
+            Phase::Tail | Phase::Over => self.over(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        now: Instant,
+        act: impl FnOnce(&mut Attempt, &mut Vec<u8>) -> Result<Step, Error>,
+    ) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        let Some(attempt) = &mut self.attempt else { return };
+        match act(attempt, &mut self.out) {
+            Ok(Step::More) => self.deadline = attempt.next_deadline(),
+            Ok(Step::Done) => self.said(now),
+            Err(error) => self.fail(error, now),
+        }
+    }
+
+    /// Everything was said to the client; only the upstream body's end may be outstanding.
+    fn said(&mut self, now: Instant) {
+        let Some(attempt) = &self.attempt else { return };
+        self.log.status = attempt.status();
+        self.log.outcome = attempt.outcome();
+        self.log.detail = attempt.detail().to_owned();
+        self.log.usage = attempt.usage();
+        if attempt.complete() {
+            self.over();
+        } else {
+            self.phase = Phase::Tail;
+            self.deadline = Some(now + TAIL);
+        }
+    }
+
+    /// The attempt failed. Before commit another target may do better; the last one's error is
+    /// the answer. After commit the stream is ended properly.
+    fn fail(&mut self, error: Error, now: Instant) {
+        let committed = self.attempt.as_ref().is_some_and(Attempt::committed);
+        if !committed && self.chain.len() > 0 && elsewhere_helps(&error) {
+            if let Err(error) = self.next_attempt() {
+                self.answer_error(&error);
+            }
+            return;
+        }
+        self.give_up(error, now);
+    }
+
+    fn give_up(&mut self, error: Error, now: Instant) {
+        match &mut self.attempt {
+            Some(attempt) if attempt.committed() => {
+                self.log.detail = error.to_string();
+                attempt.abort(error, &mut self.out);
+                self.said(now);
+                self.over();
+            }
+            _ => self.answer_error(&error),
+        }
+    }
+
+    fn client_left(&mut self) {
+        self.client_gone = true;
+        self.out.clear();
+        if self.phase == Phase::Tail {
+            return;
+        }
+        if self.phase != Phase::Over {
+            self.log.outcome = "client_gone";
+            self.log.usage = self.attempt.as_ref().and_then(Attempt::usage);
+            self.over();
+        }
+    }
+
+    /// Answers without having read the whole request: the connection cannot be used again.
+    fn refuse_request(&mut self, error: &Error) {
+        self.framing.keep_alive &= self.head.body == BodyKind::None;
+        self.out.clear();
+        self.answer_error(error);
+    }
+
+    fn answer_error(&mut self, error: &Error) {
+        self.log.status = error.status();
+        self.log.outcome = error.label();
+        self.log.detail = error.message.clone();
+        self.framing.error(&mut self.out, error, &[]);
+        self.over();
+    }
+
+    fn over(&mut self) {
+        self.phase = Phase::Over;
+        self.pending.clear();
+        self.deadline = None;
+        self.body = Vec::new();
     }
 }
 
-/// A whole HTTP answer, with `connection: close`, for a head that could not be read.
-pub fn refuse(_error: &Error) -> Vec<u8> {
-    unimplemented!()
+/// Whether another target may succeed where this one failed: never for what is wrong with the
+/// request itself.
+fn elsewhere_helps(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::ConnectFailed
+            | Kind::Overloaded
+            | Kind::ProviderAuth
+            | Kind::Quota
+            | Kind::RateLimited
+            | Kind::UpstreamBroken
+            | Kind::UpstreamTimeout
+    )
+}
+
+fn seed_of(entropy: [u8; 32], attempt: u32) -> [u8; 32] {
+    let mut seed = entropy;
+    for (byte, counter) in seed.iter_mut().zip(attempt.to_le_bytes()) {
+        *byte ^= counter;
+    }
+    seed
 }

@@ -1,3 +1,1 @@
-//! Decisions, pure: which target, and the life of one exchange.
-
-pub mod exchange;
+//! Decisions, pure.

@@ -1,0 +1,623 @@
+//! One try upstream: the request for one target, and its answer on the way to the client.
+
+use super::answer::Framing;
+use super::endpoint::Endpoint;
+use super::upstream::{self, Answer, Piece};
+use crate::chat;
+use crate::config::{Origin, Snapshot, Target, Timeouts};
+use crate::error::{Error, Kind, Source};
+use crate::http::head::RequestHead;
+use crate::json::{Tape, Value};
+use crate::limits;
+use crate::provider::profile::Wire;
+use crate::translate::diagnostic::Diagnostic;
+use crate::translate::passthrough::{Tap, usage_of};
+use crate::translate::stream::{Plan, Progress, Sink, Translator, UpstreamEnd, Usage};
+use crate::translate::{request, snapshot};
+use std::time::Instant;
+
+/// What an attempt is made from.
+pub struct Order<'a> {
+    /// The configuration in force.
+    pub snapshot: &'a Snapshot,
+    /// What the client asked for.
+    pub endpoint: Endpoint,
+    /// Who is asked.
+    pub target: Target,
+    /// The client's body, scanned.
+    pub request: Value<'a>,
+    /// The client's body.
+    pub body: &'a [u8],
+    /// The client's head.
+    pub head: &'a RequestHead,
+    /// How the client is answered.
+    pub framing: Framing,
+    /// Randomness that no other attempt has.
+    pub seed: [u8; 32],
+    /// The wall clock, in Unix seconds.
+    pub unix_s: u64,
+}
+
+/// Whether more is to come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Everything was said to the client.
+    Done,
+    /// More is to come.
+    More,
+}
+
+/// How the answer's body becomes the client's.
+enum Mode {
+    /// Untouched, with a tap.
+    Pass(Box<Tap>),
+    /// Through the event machine.
+    Translate(Box<Translator>, Sink),
+}
+
+/// What the answer's body turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Body {
+    Error,
+    Object,
+    Stream,
+    Unknown,
+}
+
+/// One try upstream.
+pub struct Attempt {
+    target: Target,
+    request: Vec<u8>,
+    framing: Framing,
+    timeouts: Timeouts,
+    mode: Mode,
+    /// The client asked for a stream.
+    streaming: bool,
+    diagnostics: Vec<Diagnostic>,
+    diagnostics_field: String,
+    reused: bool,
+    sent: bool,
+    answer: Answer,
+    body: Body,
+    collected: Vec<u8>,
+    head_sent: bool,
+    over: bool,
+    dirty: bool,
+    started: Option<Instant>,
+    unix_s: u64,
+    last_upstream: Option<Instant>,
+    last_output: Option<Instant>,
+    finish_seen: Option<Instant>,
+    usage: Option<Usage>,
+    detail: String,
+}
+
+impl Attempt {
+    /// Translates the request for the target.
+    pub fn new(order: Order<'_>) -> Result<Attempt, Error> {
+        let wire = order.target.provider.profile.wire;
+        match (order.endpoint, wire) {
+            (Endpoint::Responses, Wire::Chat) => Self::translated(order),
+            (Endpoint::Responses, Wire::Responses) => Ok(Self::passed(order, "/responses")),
+            (Endpoint::Chat, Wire::Chat) => Ok(Self::passed(order, "/chat/completions")),
+            _ => {
+                let message = "This model is served by a Responses provider; ask for it on /v1/responses.";
+                Err(Error::new(Source::Gateway, Kind::Unsupported, message).with_param("model"))
+            }
+        }
+    }
+
+    fn translated(order: Order<'_>) -> Result<Attempt, Error> {
+        let provider = &order.target.provider;
+        let profile = provider.profile.for_model(&order.target.model);
+        let cx = request::Context {
+            profile: &profile,
+            model: &order.target.model,
+            seal_key: &order.snapshot.seal_key,
+        };
+        let translated = request::translate(order.request, cx)?;
+        let codex = order.head.headers.get("originator").is_some_and(|o| o.starts_with("codex"));
+        let requested = order.request.str("model").map(|m| m.text()).unwrap_or_default();
+        let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
+        let sink = if translated.stream { Sink::Sse } else { Sink::Json };
+        let seal = translated
+            .encrypted_reasoning
+            .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
+        let plan = Plan {
+            sink,
+            response_id: response_id(&order.seed),
+            created_at: order.unix_s,
+            echo,
+            tools: translated.tools,
+            reasoning_summary: translated.reasoning_summary,
+            seal,
+            seed: order.seed,
+            think_tags: profile.think_tags,
+            refusal_as_text: codex,
+        };
+        let bytes = upstream::request(
+            &order.target,
+            "/chat/completions",
+            translated.stream,
+            &translated.body,
+        );
+        let mode = Mode::Translate(Box::new(Translator::new(plan)), sink);
+        let mut attempt = Self::with(order, bytes, mode, translated.stream);
+        attempt.diagnostics_field = diagnostics_field(&translated.diagnostics);
+        attempt.diagnostics = translated.diagnostics;
+        Ok(attempt)
+    }
+
+    fn passed(order: Order<'_>, path: &str) -> Attempt {
+        let stream = order.request.get("stream").and_then(|s| s.as_bool()).unwrap_or(false);
+        let model = order.request.get("model");
+        let renamed = model.filter(|m| m.as_str().is_some_and(|s| s != *order.target.model));
+        let bytes = match renamed {
+            None => upstream::request(&order.target, path, stream, order.body),
+            Some(model) => {
+                let span = model.span();
+                let mut body = order.body[..span.start].to_vec();
+                crate::json::write::string(&mut body, &order.target.model);
+                body.extend_from_slice(&order.body[span.end..]);
+                upstream::request(&order.target, path, stream, &body)
+            }
+        };
+        let tap = if order.endpoint == Endpoint::Chat { Tap::chat() } else { Tap::responses() };
+        Self::with(order, bytes, Mode::Pass(Box::new(tap)), stream)
+    }
+
+    fn with(order: Order<'_>, request: Vec<u8>, mode: Mode, streaming: bool) -> Attempt {
+        Attempt {
+            target: order.target,
+            request,
+            framing: order.framing,
+            timeouts: order.snapshot.timeouts,
+            mode,
+            streaming,
+            diagnostics: Vec::new(),
+            diagnostics_field: String::new(),
+            reused: false,
+            sent: false,
+            answer: Answer::new(),
+            body: Body::Unknown,
+            collected: Vec::new(),
+            head_sent: false,
+            over: false,
+            dirty: false,
+            started: None,
+            unix_s: order.unix_s,
+            last_upstream: None,
+            last_output: None,
+            finish_seen: None,
+            usage: None,
+            detail: String::new(),
+        }
+    }
+
+    /// Where to connect.
+    pub fn origin(&self) -> &Origin {
+        &self.target.provider.origin
+    }
+
+    /// A connection is there; returns the request's bytes. They are kept while a stale
+    /// connection may make them needed again.
+    pub fn connected(&mut self, reused: bool, may_restart: bool) -> Vec<u8> {
+        self.reused = reused;
+        if reused && may_restart {
+            self.request.clone()
+        } else {
+            std::mem::take(&mut self.request)
+        }
+    }
+
+    /// The request was written.
+    pub fn sent(&mut self, now: Instant, _out: &mut Vec<u8>) -> Result<Step, Error> {
+        self.sent = true;
+        self.started.get_or_insert(now);
+        Ok(Step::More)
+    }
+
+    /// Whether the connection came from the pool and has not answered at all.
+    pub fn stale(&self) -> bool {
+        self.reused && !self.answer.begun()
+    }
+
+    /// Forgets the connection, to be sent again on another.
+    pub fn restart(&mut self) {
+        self.sent = false;
+        self.reused = false;
+    }
+
+    /// Takes bytes from upstream.
+    pub fn bytes(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<u8>) -> Result<Step, Error> {
+        self.last_upstream = Some(now);
+        self.started.get_or_insert(now);
+        let mut input = bytes;
+        if !self.answer.feed_head(&mut input)? {
+            return Ok(Step::More);
+        }
+        if self.body == Body::Unknown {
+            self.body = self.judge_head()?;
+        }
+        if self.over {
+            return self.tail(input);
+        }
+        self.set_clock(now);
+        let step = match self.body {
+            Body::Stream => self.stream(now, out, |attempt, out| attempt.pump(&mut input, out)),
+            _ => self.collect(&mut input, out),
+        };
+        if self.answer.reusable() && !input.is_empty() {
+            self.dirty = true;
+        }
+        step
+    }
+
+    /// Upstream closed its side; `why` if not cleanly.
+    pub fn closed(&mut self, why: Option<&str>, out: &mut Vec<u8>) -> Result<Step, Error> {
+        self.dirty = true;
+        if self.over {
+            return Ok(Step::Done);
+        }
+        let finishing = matches!(&self.mode, Mode::Translate(t, _) if t.finishing());
+        let clean = why.is_none() && self.answer.eof_is_clean() || finishing;
+        let now = self.last_upstream.or(self.started);
+        match self.body {
+            Body::Stream => {
+                let end = match clean {
+                    true => UpstreamEnd::Clean,
+                    false => UpstreamEnd::Broken(early_end(why, true)),
+                };
+                let Some(now) = now else { return Err(early_end(why, true)) };
+                self.stream(now, out, |attempt, out| attempt.finish(end, out).map(|()| true))
+            }
+            Body::Error => Err(self.classify()),
+            Body::Object if clean => self.object(out),
+            _ => Err(early_end(why, self.answer.begun())),
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Step, Error> {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.finish_by()) {
+            self.dirty = true;
+            return self.stream(now, out, |attempt, out| {
+                attempt.finish(UpstreamEnd::Clean, out).map(|()| true)
+            });
+        }
+        if due(self.silent_by()) {
+            let begun = self.answer.begun();
+            let limit = if begun { self.timeouts.silence } else { self.timeouts.first_byte };
+            let message = format!("The provider was silent for {} s.", limit.as_secs_f32());
+            return Err(Error::new(Source::Upstream, Kind::UpstreamTimeout, message));
+        }
+        if due(self.hold_until()) || due(self.keepalive_at()) {
+            let held = !self.head_sent;
+            return self.stream(now, out, |attempt, out| {
+                if let Mode::Translate(translator, _) = &mut attempt.mode {
+                    if held { translator.commit(out) } else { translator.keepalive(out) }
+                }
+                attempt.last_output = Some(now);
+                attempt.head_sent |= held;
+                Ok(false)
+            });
+        }
+        Ok(Step::More)
+    }
+
+    /// When [`Attempt::deadline`] is next due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.finish_by(), self.silent_by(), self.hold_until(), self.keepalive_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Ends a committed stream with `error`.
+    pub fn abort(&mut self, error: Error, out: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        self.dirty = true;
+        self.detail = error.to_string();
+        let begin = self.framing.begin(out);
+        // A committed machine turns every error into its terminal event.
+        let _ = self.finish(UpstreamEnd::Broken(error), out);
+        self.framing.end(out, begin);
+        self.framing.last(out);
+        self.over = true;
+    }
+
+    /// Whether output has begun, so that nothing may be replayed.
+    pub fn committed(&self) -> bool {
+        self.head_sent
+    }
+
+    /// Whether the upstream body was read to its end.
+    pub fn complete(&self) -> bool {
+        self.answer.reusable() || self.dirty || self.answer.head().is_some_and(|h| !h.keep_alive)
+    }
+
+    /// Whether the upstream connection can serve another request.
+    pub fn reusable(&self) -> bool {
+        self.sent && !self.dirty && self.answer.reusable()
+    }
+
+    /// The status that the client got.
+    pub fn status(&self) -> u16 {
+        self.answer.head().map_or(0, |h| h.status)
+    }
+
+    /// How it ended, for the log.
+    pub fn outcome(&self) -> &'static str {
+        match &self.mode {
+            Mode::Pass(tap) => tap.status().unwrap_or("passed"),
+            Mode::Translate(translator, _) => translator.status().unwrap_or("open"),
+        }
+    }
+
+    /// More on a failure, for the log.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Token counts, once known.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.mode {
+            Mode::Pass(tap) => tap.usage().or(self.usage),
+            Mode::Translate(translator, _) => translator.usage(),
+        }
+    }
+
+    /// How much was dropped or changed.
+    pub fn diagnostics(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    fn judge_head(&self) -> Result<Body, Error> {
+        let Some(head) = self.answer.head() else { return Ok(Body::Unknown) };
+        if !(200..300).contains(&head.status) {
+            return Ok(Body::Error);
+        }
+        let media = head.headers.get("content-type").unwrap_or("");
+        let media = media.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        match media.as_str() {
+            "text/event-stream" => Ok(Body::Stream),
+            "application/json" => Ok(Body::Object),
+            "" if self.streaming => Ok(Body::Stream),
+            "" => Ok(Body::Object),
+            other => Err(upstream::broken(&format!("its content type is {other:?}"))),
+        }
+    }
+
+    /// Writes one piece of the downstream stream: whatever `act` appends, in one chunk, behind
+    /// the head if this is the first. `act` says whether the stream is over.
+    fn stream(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        act: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<bool, Error>,
+    ) -> Result<Step, Error> {
+        let before = out.len();
+        let whole = matches!(self.mode, Mode::Translate(_, Sink::Json));
+        let first = !self.head_sent && !whole;
+        if first {
+            self.stream_head(out);
+        }
+        let begin = if whole { out.len() } else { self.framing.begin(out) };
+        let body_from = out.len();
+        let result = act(self, out);
+        if out.len() > body_from {
+            self.last_output = Some(now);
+        }
+        if result.is_err() || first && !self.head_sent && out.len() == body_from {
+            // Nothing was committed: no trace of the head may leave.
+            out.truncate(before);
+            return result.map(|_| Step::More);
+        }
+        if whole {
+            if let Ok(true) = result {
+                let body = out.split_off(begin);
+                self.whole(200, &body, out);
+            }
+        } else {
+            self.head_sent = true;
+            self.framing.end(out, begin);
+            if let Ok(true) = result {
+                self.framing.last(out);
+            }
+        }
+        if matches!(&self.mode, Mode::Translate(t, _) if t.finishing()) {
+            self.finish_seen.get_or_insert(now);
+        }
+        match result? {
+            true => {
+                self.over = true;
+                Ok(Step::Done)
+            }
+            false => Ok(Step::More),
+        }
+    }
+
+    fn stream_head(&self, out: &mut Vec<u8>) {
+        let mut more = Vec::new();
+        if !self.diagnostics_field.is_empty() {
+            more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
+        }
+        self.framing.stream_head(out, 200, "text/event-stream", &more);
+    }
+
+    fn whole(&self, status: u16, body: &[u8], out: &mut Vec<u8>) {
+        let mut more = Vec::new();
+        if !self.diagnostics_field.is_empty() {
+            more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
+        }
+        self.framing.whole(out, status, "application/json", &more, body);
+    }
+
+    /// Moves the body's pieces through the mode's machine; `true` when the stream is over.
+    fn pump(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
+        let mut over = false;
+        loop {
+            match self.answer.next(input)? {
+                Piece::Body(bytes) if !over => match &mut self.mode {
+                    Mode::Pass(tap) => tap.feed(bytes, out)?,
+                    Mode::Translate(translator, _) => {
+                        over = translator.feed(bytes, out)? == Progress::Terminal;
+                    }
+                },
+                Piece::Body(_) | Piece::Head(_) => {}
+                Piece::NeedMore => return Ok(over),
+                Piece::End if over => return Ok(true),
+                Piece::End => {
+                    self.finish(UpstreamEnd::Clean, out)?;
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
+        match &mut self.mode {
+            Mode::Pass(tap) => {
+                tap.finish(&end, out);
+                Ok(())
+            }
+            Mode::Translate(translator, _) => translator.finish(end, out),
+        }
+    }
+
+    fn collect(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Error> {
+        loop {
+            match self.answer.next(input)? {
+                Piece::Body(bytes) => {
+                    self.collected.extend_from_slice(bytes);
+                    if self.body == Body::Error
+                        && self.collected.len() > limits::ERROR_BODY_BYTES_MAX
+                    {
+                        self.collected.truncate(limits::ERROR_BODY_BYTES_MAX);
+                        self.dirty = true;
+                        return Err(self.classify());
+                    }
+                    if self.collected.len() > limits::ANSWER_BYTES_MAX {
+                        return Err(upstream::broken("it is too large"));
+                    }
+                }
+                Piece::Head(_) => {}
+                Piece::NeedMore => return Ok(Step::More),
+                Piece::End if self.body == Body::Error => return Err(self.classify()),
+                Piece::End => return self.object(out),
+            }
+        }
+    }
+
+    /// The whole object is there.
+    fn object(&mut self, out: &mut Vec<u8>) -> Result<Step, Error> {
+        let body = std::mem::take(&mut self.collected);
+        let now = self.last_upstream;
+        if let Mode::Pass(_) = &self.mode {
+            let mut tape = Tape::new();
+            self.usage = tape.parse(&body).ok().and_then(usage_of);
+            self.whole(200, &body, out);
+            self.over = true;
+            return Ok(Step::Done);
+        }
+        let Some(now) = now else { return Err(early_end(None, false)) };
+        self.stream(now, out, |attempt, out| match &mut attempt.mode {
+            Mode::Translate(translator, _) => {
+                translator.feed_object(&body, out).map(|p| p == Progress::Terminal)
+            }
+            Mode::Pass(_) => Ok(true),
+        })
+    }
+
+    fn classify(&self) -> Error {
+        let Some(head) = self.answer.head() else { return early_end(None, false) };
+        chat::error::classify(
+            head.status,
+            &self.collected,
+            upstream::retry_after_s(&head.headers),
+        )
+    }
+
+    /// Reads the rest of a body whose content is not needed any more.
+    fn tail(&mut self, mut input: &[u8]) -> Result<Step, Error> {
+        loop {
+            match self.answer.next(&mut input) {
+                Ok(Piece::Body(_) | Piece::Head(_)) => {}
+                Ok(Piece::NeedMore) => return Ok(Step::Done),
+                Ok(Piece::End) => {
+                    self.dirty |= !input.is_empty();
+                    return Ok(Step::Done);
+                }
+                Err(_) => {
+                    self.dirty = true;
+                    return Ok(Step::Done);
+                }
+            }
+        }
+    }
+
+    fn set_clock(&mut self, now: Instant) {
+        if let (Mode::Translate(translator, _), Some(started)) = (&mut self.mode, self.started) {
+            translator.set_now(self.unix_s + now.duration_since(started).as_secs());
+        }
+    }
+
+    fn silent_by(&self) -> Option<Instant> {
+        match self.last_upstream {
+            Some(last) => Some(last + self.timeouts.silence),
+            None => self.started.map(|at| at + self.timeouts.first_byte),
+        }
+    }
+
+    fn hold_until(&self) -> Option<Instant> {
+        let holds = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && !self.head_sent;
+        let holds = holds && matches!(self.body, Body::Stream | Body::Unknown);
+        holds.then(|| self.started.map(|at| at + self.timeouts.hold)).flatten()
+    }
+
+    fn keepalive_at(&self) -> Option<Instant> {
+        let keeps = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && self.head_sent;
+        keeps.then(|| self.last_output.map(|at| at + self.timeouts.keepalive)).flatten()
+    }
+
+    fn finish_by(&self) -> Option<Instant> {
+        self.finish_seen.map(|at| at + limits::FINISH_GRACE)
+    }
+}
+
+fn early_end(why: Option<&str>, begun: bool) -> Error {
+    let message = match (why, begun) {
+        (Some(why), true) => format!("The connection to the provider broke mid-answer: {why}."),
+        (Some(why), false) => format!("The connection to the provider broke: {why}."),
+        (None, true) => "The provider closed the connection before the answer's end.".to_owned(),
+        (None, false) => "The provider closed the connection without an answer.".to_owned(),
+    };
+    Error::new(Source::Upstream, Kind::UpstreamBroken, message)
+}
+
+fn diagnostics_field(diagnostics: &[Diagnostic]) -> String {
+    let mut field = String::new();
+    for Diagnostic { code, path, .. } in diagnostics {
+        if field.len() > 512 {
+            field.push_str(", …");
+            break;
+        }
+        if !field.is_empty() {
+            field.push_str(", ");
+        }
+        field.push_str(&format!("{code} {path}"));
+    }
+    field
+}
+
+fn response_id(seed: &[u8; 32]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, seed);
+    let mut id = String::from("resp_");
+    for byte in &digest.as_ref()[..24] {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id
+}

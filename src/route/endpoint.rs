@@ -1,0 +1,87 @@
+//! Which of Strait's endpoints a request head asks for, and whether it may.
+
+use crate::error::{Error, Kind, Source};
+use crate::http::head::{BodyKind, RequestHead};
+use crate::limits;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `GET /health`, `/healthz`: the process is alive.
+    Health,
+    /// `GET /v1/models`
+    Models,
+    /// `GET /readyz`: the process takes requests.
+    Ready,
+    /// `POST /v1/responses`
+    Responses,
+}
+
+impl Endpoint {
+    /// Whether the endpoint answers without a client key.
+    pub fn is_open(self) -> bool {
+        matches!(self, Endpoint::Health | Endpoint::Ready)
+    }
+
+    /// Judges the head: path, then method, then media type and announced size. Nothing of the
+    /// body is needed for any of these refusals.
+    pub fn of(head: &RequestHead) -> Result<Endpoint, Error> {
+        let (endpoint, method) = match head.path.trim_end_matches('/') {
+            "/v1/responses" | "/responses" => (Endpoint::Responses, "POST"),
+            "/v1/chat/completions" | "/chat/completions" => (Endpoint::Chat, "POST"),
+            "/v1/models" | "/models" => (Endpoint::Models, "GET"),
+            "/health" | "/healthz" => (Endpoint::Health, "GET"),
+            "/readyz" => (Endpoint::Ready, "GET"),
+            _ => {
+                let message = format!("Unknown request URL: {} {}.", head.method, head.path);
+                return Err(Error::new(Source::Downstream, Kind::NotFound, message));
+            }
+        };
+        if endpoint == Endpoint::Responses && wants_websocket(head) {
+            // Codex falls back to HTTP at once on a 426, and after seven tries on anything else.
+            return Err(Error::new(
+                Source::Gateway,
+                Kind::UpgradeRequired,
+                "The WebSocket transport is not served here; use HTTP.",
+            ));
+        }
+        if head.method != method && !(method == "GET" && head.method == "HEAD") {
+            let message = format!("{} takes {method}, not {}.", head.path, head.method);
+            return Err(Error::new(Source::Downstream, Kind::MethodNotAllowed, message));
+        }
+        if method == "POST" {
+            judge_body(head)?;
+        }
+        Ok(endpoint)
+    }
+}
+
+fn wants_websocket(head: &RequestHead) -> bool {
+    head.method == "GET"
+        && head.headers.get("upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
+}
+
+fn judge_body(head: &RequestHead) -> Result<(), Error> {
+    let media = head.headers.get("content-type").unwrap_or("application/json");
+    let media = media.split(';').next().unwrap_or("").trim();
+    if !media.eq_ignore_ascii_case("application/json") {
+        let message = format!("The content type must be application/json, not {media:?}.");
+        return Err(Error::new(Source::Downstream, Kind::UnsupportedMediaType, message));
+    }
+    match head.body {
+        BodyKind::Length(n) if n > limits::BODY_BYTES_MAX as u64 => Err(too_large()),
+        BodyKind::None | BodyKind::Length(0) => {
+            Err(Error::bad_request("The request has no body; a JSON object was expected."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The body is over [`limits::BODY_BYTES_MAX`].
+pub fn too_large() -> Error {
+    let mib = limits::BODY_BYTES_MAX >> 20;
+    let message = format!("The request body is larger than {mib} MiB.");
+    Error::new(Source::Downstream, Kind::BodyTooLarge, message)
+}

@@ -1,0 +1,53 @@
+//! What Strait answers by itself.
+
+use super::answer::Framing;
+use super::endpoint::Endpoint;
+use crate::config::Snapshot;
+use crate::error::{Error, Kind, Source};
+use crate::http::head::RequestHead;
+use crate::json::Value;
+use crate::responses::catalog;
+
+/// Answers an endpoint that needs no provider.
+pub fn answer(
+    endpoint: Endpoint,
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    framing: Framing,
+    out: &mut Vec<u8>,
+) {
+    if endpoint != Endpoint::Models {
+        let body = br#"{"status":"ok"}"#;
+        return framing.whole(out, 200, "application/json", &[], body);
+    }
+    let query = head.query.as_deref().unwrap_or("");
+    let codex = query.split('&').any(|pair| pair.starts_with("client_version="));
+    let body = catalog::list(&snapshot.catalog(), codex);
+    let etag = catalog::etag(&body);
+    framing.whole(out, 200, "application/json", &[("etag", &etag)], &body);
+}
+
+/// The model that a request asks for.
+pub fn model_of(request: Value<'_>) -> Result<String, Error> {
+    if request.entries().next().is_none() && request.raw() != b"{}" {
+        return Err(Error::bad_request("The request body must be a JSON object."));
+    }
+    let model = request.present("model").ok_or_else(|| {
+        Error::bad_request("Missing required parameter: 'model'.")
+            .with_param("model")
+            .with_code("missing_required_parameter")
+    })?;
+    match model.as_str() {
+        Some(name) if !name.is_empty() => Ok(name.text().into_owned()),
+        _ => Err(Error::bad_request("Invalid type for 'model': expected a non-empty string.")
+            .with_param("model")
+            .with_code("invalid_type")),
+    }
+}
+
+/// No target answers to `model`.
+pub fn unknown_model(model: &str) -> Error {
+    let model: String = model.chars().take(128).collect();
+    let message = format!("The model {model:?} does not exist here; GET /v1/models lists those that do.");
+    Error::new(Source::Downstream, Kind::ModelNotFound, message).with_param("model")
+}

@@ -1,0 +1,155 @@
+//! The provider's side of one attempt, pure: the request's bytes, and the answer's head and body
+//! as they arrive.
+
+use crate::config::Target;
+use crate::error::{Error, Kind, Source};
+use crate::http::framing::{BodyDecoder, Decoded};
+use crate::http::head::{self, Headers, Parsed, ResponseHead};
+use crate::json::write;
+use crate::limits;
+
+/// Writes a whole request: head, then `body`. `api_path` starts with a slash.
+pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Vec<u8> {
+    let provider = &target.provider;
+    let origin = &provider.origin;
+    let mut out = Vec::with_capacity(512 + body.len());
+    let default_port = if origin.tls { 443 } else { 80 };
+    for part in ["POST ", &provider.path_prefix, api_path, " HTTP/1.1\r\nhost: "] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    if origin.host.contains(':') {
+        out.extend_from_slice(format!("[{}]", origin.host).as_bytes());
+    } else {
+        out.extend_from_slice(origin.host.as_bytes());
+    }
+    if origin.port != default_port {
+        out.push(b':');
+        write::uint(&mut out, u64::from(origin.port));
+    }
+    if let Some(key) = &provider.key {
+        let profile = &provider.profile;
+        for part in ["\r\n", &profile.auth_header, ": ", &profile.auth_prefix, key.expose()] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    let accept = if stream { "text/event-stream" } else { "application/json" };
+    for part in ["\r\ncontent-type: application/json\r\naccept: ", accept] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let agent = concat!("\r\nuser-agent: strait/", env!("CARGO_PKG_VERSION"));
+    out.extend_from_slice(agent.as_bytes());
+    out.extend_from_slice(b"\r\ncontent-length: ");
+    write::uint(&mut out, body.len() as u64);
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
+    out
+}
+
+/// What the bytes of an answer turned out to be.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// Bytes of the body.
+    Body(&'a [u8]),
+    /// The body is complete.
+    End,
+    /// The head, once.
+    Head(&'a ResponseHead),
+    /// Nothing more without further bytes.
+    NeedMore,
+}
+
+/// An answer as it arrives.
+#[derive(Debug, Default)]
+pub struct Answer {
+    buffer: Vec<u8>,
+    head: Option<ResponseHead>,
+    body: Option<BodyDecoder>,
+    ended: bool,
+}
+
+impl Answer {
+    /// An answer of which nothing was seen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether any byte of the answer was seen.
+    pub fn begun(&self) -> bool {
+        self.head.is_some() || !self.buffer.is_empty()
+    }
+
+    /// The head, once it was read.
+    pub fn head(&self) -> Option<&ResponseHead> {
+        self.head.as_ref()
+    }
+
+    /// Whether the connection can be used again: the body is complete and both sides agree.
+    pub fn reusable(&self) -> bool {
+        self.ended && self.head.as_ref().is_some_and(|h| h.keep_alive)
+    }
+
+    /// Whether an end of the connection here is the regular end of the body.
+    pub fn eof_is_clean(&self) -> bool {
+        self.body.as_ref().is_some_and(|b| b.eof())
+    }
+
+    /// Takes the head's bytes from `input`. `true` once the head is complete.
+    pub fn feed_head(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        while self.head.is_none() {
+            if input.is_empty() {
+                return Ok(false);
+            }
+            let held = self.buffer.len();
+            self.buffer.extend_from_slice(input);
+            match head::response(&self.buffer, "POST")? {
+                Parsed::Partial => {
+                    *input = &[];
+                    if self.buffer.len() > limits::HEAD_BYTES_MAX {
+                        return Err(broken("its response head is too large"));
+                    }
+                }
+                Parsed::Complete { head, len } => {
+                    *input = &input[len.saturating_sub(held)..];
+                    self.buffer = Vec::new();
+                    // Interim answers (RFC 9110 section 15.2) say nothing that matters here.
+                    if head.status >= 200 {
+                        self.body = Some(BodyDecoder::new(head.body));
+                        self.head = Some(head);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the next piece of the body from `input`, without copying it.
+    pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, Error> {
+        let Some(body) = &mut self.body else { return Ok(Piece::NeedMore) };
+        match body.next(input) {
+            Ok(Decoded::Data(bytes)) => Ok(Piece::Body(bytes)),
+            Ok(Decoded::NeedMore) => Ok(Piece::NeedMore),
+            Ok(Decoded::End) => {
+                self.ended = true;
+                Ok(Piece::End)
+            }
+            Err(e) => Err(broken(&format!("its framing is broken ({e})"))),
+        }
+    }
+}
+
+/// `Retry-After` in whole seconds, rounded up. A date is not read: without a clock it says
+/// nothing, and providers send numbers.
+pub fn retry_after_s(headers: &Headers) -> Option<u32> {
+    let seconds = |name: &str, unit: f64| -> Option<u32> {
+        let value: f64 = headers.get(name)?.trim().parse().ok()?;
+        let value = (value / unit).ceil();
+        (0.0..=86_400.0).contains(&value).then_some(value as u32)
+    };
+    seconds("retry-after-ms", 1000.0).or_else(|| seconds("retry-after", 1.0))
+}
+
+/// The provider broke, in the way that `what` says.
+pub fn broken(what: &str) -> Error {
+    let message = format!("The provider's answer is unusable: {what}.");
+    Error::new(Source::Upstream, Kind::UpstreamBroken, message)
+}

@@ -1,0 +1,273 @@
+//! A Responses stream passed through byte for byte, with a tap that knows whether it ended as it
+//! must and what it cost.
+
+use super::stream::{UpstreamEnd, Usage};
+use crate::error::{Error, Kind, Source};
+use crate::json::{Tape, Value, write};
+use crate::limits;
+
+/// Looks at a Responses stream on its way. Only whole frames are let through, so that a stream
+/// that breaks inside a frame can still be ended properly.
+#[derive(Debug, Default)]
+pub struct Tap {
+    partial: Vec<u8>,
+    tape: Tape,
+    response_id: Option<Vec<u8>>,
+    model: Vec<u8>,
+    created_at: u64,
+    sequence: Option<u64>,
+    output: Vec<u8>,
+    usage: Option<Usage>,
+    status: Option<&'static str>,
+    /// Chat streams have other frames; they are let through and only their end is looked at.
+    chat: bool,
+}
+
+impl Tap {
+    /// A tap on a Responses stream.
+    pub fn responses() -> Self {
+        Self::default()
+    }
+
+    /// A tap on a chat stream.
+    pub fn chat() -> Self {
+        Tap { chat: true, ..Self::default() }
+    }
+
+    /// Lets the whole frames of `bytes` (and of what was held back before) through to `out`.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let from = out.len();
+        let Some(end) = last_boundary(&self.partial, bytes) else {
+            if self.partial.len() + bytes.len() > limits::FRAME_BYTES_MAX {
+                let message = "The provider sent a frame that is too large.";
+                return Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message));
+            }
+            self.partial.extend_from_slice(bytes);
+            return Ok(());
+        };
+        out.extend_from_slice(&self.partial);
+        out.extend_from_slice(&bytes[..end]);
+        self.partial.clear();
+        self.partial.extend_from_slice(&bytes[end..]);
+        self.look(&out[from..]);
+        Ok(())
+    }
+
+    /// Whether the stream said how it ended.
+    pub fn ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// `completed`, `incomplete` or `failed`, once over.
+    pub fn status(&self) -> Option<&'static str> {
+        self.status
+    }
+
+    /// Token counts, once the provider gave them.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// The upstream body has ended; appends the terminal event that the client is still owed.
+    pub fn finish(&mut self, end: &UpstreamEnd, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.partial);
+        if self.ended() {
+            out.extend_from_slice(&held);
+            return;
+        }
+        if matches!(end, UpstreamEnd::Clean) && !held.is_empty() {
+            // Some servers leave out the last blank line.
+            self.look(&[&held[..], b"\n\n"].concat());
+            if self.ended() {
+                out.extend_from_slice(&held);
+                out.extend_from_slice(b"\n\n");
+                return;
+            }
+        }
+        let message = "The provider's stream ended before its last event.";
+        let early = Error::new(Source::Upstream, Kind::UpstreamBroken, message);
+        let error = match end {
+            UpstreamEnd::Clean => &early,
+            UpstreamEnd::Broken(error) => error,
+        };
+        self.status = Some("failed");
+        if self.chat {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(&error.body());
+            out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
+        } else {
+            self.fail(error, out);
+        }
+    }
+
+    fn fail(&self, error: &Error, out: &mut Vec<u8>) {
+        let sequence = self.sequence.map_or(0, |n| n + 1);
+        out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"sequence_number\":");
+        write::uint(out, sequence);
+        out.extend_from_slice(b",\"code\":");
+        write::string(out, error.api_code());
+        out.extend_from_slice(b",\"message\":");
+        write::string(out, &error.message);
+        out.extend_from_slice(b",\"param\":null,\"error\":");
+        error.write_object(out);
+        let head = b"}\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":";
+        out.extend_from_slice(head);
+        write::uint(out, sequence + 1);
+        out.extend_from_slice(b",\"response\":{\"id\":");
+        write::quoted(out, self.response_id.as_deref().unwrap_or(b"resp_unknown"));
+        out.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
+        write::uint(out, self.created_at);
+        out.extend_from_slice(b",\"status\":\"failed\",\"error\":{\"code\":");
+        write::string(out, error.api_code());
+        out.extend_from_slice(b",\"message\":");
+        write::string(out, &error.message);
+        out.extend_from_slice(b"},\"incomplete_details\":null,\"model\":");
+        write::quoted(out, &self.model);
+        out.extend_from_slice(b",\"output\":[");
+        out.extend_from_slice(&self.output);
+        let tail = b"],\"instructions\":null,\"metadata\":{},\"parallel_tool_calls\":true,\
+            \"temperature\":null,\"top_p\":null,\"tool_choice\":\"auto\",\"tools\":[],\"usage\":null}}\n\n";
+        out.extend_from_slice(tail);
+    }
+
+    fn look(&mut self, frames: &[u8]) {
+        let mut tape = std::mem::take(&mut self.tape);
+        for line in frames.split(|b| *b == b'\n' || *b == b'\r') {
+            let Some(data) = line.strip_prefix(b"data:") else { continue };
+            let data = data.trim_ascii();
+            if data == b"[DONE]" {
+                self.status.get_or_insert("completed");
+                continue;
+            }
+            // Deltas are the many; only their number is of interest, and the parser finds it.
+            if let Ok(event) = tape.parse(data) {
+                if self.chat {
+                    self.look_at_chunk(event);
+                } else {
+                    self.look_at_event(event);
+                }
+            }
+        }
+        self.tape = tape;
+    }
+
+    fn look_at_event(&mut self, event: Value<'_>) {
+        if let Some(n) = event.get("sequence_number").and_then(|n| n.as_u64()) {
+            self.sequence = Some(n);
+        }
+        let Some(kind) = event.str("type") else { return };
+        if kind == "response.output_item.done" {
+            if let Some(item) = event.get("item") {
+                if !self.output.is_empty() {
+                    self.output.push(b',');
+                }
+                self.output.extend_from_slice(item.raw());
+            }
+        }
+        let Some(response) = event.get("response") else { return };
+        if kind == "response.created" {
+            self.response_id = response.str("id").map(|s| s.raw().to_vec());
+            self.model = response.str("model").map_or(Vec::new(), |s| s.raw().to_vec());
+            self.created_at = response.get("created_at").and_then(|n| n.as_u64()).unwrap_or(0);
+        }
+        self.status = match &*kind.text() {
+            "response.completed" | "response.done" => Some("completed"),
+            "response.incomplete" => Some("incomplete"),
+            "response.failed" => Some("failed"),
+            _ => return,
+        };
+        self.usage = usage_of(response);
+    }
+
+    fn look_at_chunk(&mut self, chunk: Value<'_>) {
+        if chunk.present("error").is_some() {
+            self.status = Some("failed");
+        }
+        if let Some(usage) = chunk.present("usage") {
+            self.usage = Some(Usage {
+                input: number(usage, "prompt_tokens"),
+                output: number(usage, "completion_tokens"),
+                ..Usage::default()
+            });
+        }
+    }
+}
+
+/// The usage of a Responses object.
+pub fn usage_of(response: Value<'_>) -> Option<Usage> {
+    let usage = response.present("usage")?;
+    let detail = |object: &str, name: &str| usage.present(object).map_or(0, |o| number(o, name));
+    Some(Usage {
+        input: number(usage, "input_tokens"),
+        cached: detail("input_tokens_details", "cached_tokens"),
+        cache_write: detail("input_tokens_details", "cache_write_tokens"),
+        output: number(usage, "output_tokens"),
+        reasoning: detail("output_tokens_details", "reasoning_tokens"),
+    })
+}
+
+fn number(object: Value<'_>, name: &str) -> u64 {
+    object.get(name).and_then(|n| n.as_u64()).unwrap_or(0)
+}
+
+/// The offset in `bytes` behind the last blank line of `held ++ bytes`, if there is one that ends
+/// in `bytes`.
+fn last_boundary(held: &[u8], bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.len();
+    while let Some(at) = memchr::memrchr(b'\n', &bytes[..end]) {
+        // The line before this line end is empty if another line end stands directly before it.
+        let before = |back: usize| -> Option<u8> {
+            match at.checked_sub(back) {
+                Some(i) => Some(bytes[i]),
+                None => held.len().checked_sub(back - at).map(|i| held[i]),
+            }
+        };
+        let blank = match before(1) {
+            Some(b'\n') => true,
+            Some(b'\r') => before(2) == Some(b'\n'),
+            _ => false,
+        };
+        if blank {
+            return Some(at + 1);
+        }
+        end = at;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &[u8] = b"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"model\":\"m\",\"created_at\":5}}\n\n\
+        event: response.output_text.delta\r\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"a\"}\r\n\r\n\
+        event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}}\n\n";
+
+    #[test]
+    fn passes_bytes_through_at_every_split() {
+        for cut in 0..=STREAM.len() {
+            let (mut tap, mut out) = (Tap::responses(), Vec::new());
+            tap.feed(&STREAM[..cut], &mut out).unwrap();
+            tap.feed(&STREAM[cut..], &mut out).unwrap();
+            tap.finish(&UpstreamEnd::Clean, &mut out);
+            assert_eq!(out, STREAM, "cut at {cut}");
+            assert_eq!(tap.status(), Some("completed"));
+            assert_eq!(tap.usage().unwrap().output, 4);
+        }
+    }
+
+    #[test]
+    fn every_prefix_ends_in_one_terminal_event() {
+        for cut in 0..STREAM.len() {
+            let (mut tap, mut out) = (Tap::responses(), Vec::new());
+            tap.feed(&STREAM[..cut], &mut out).unwrap();
+            let error = Error::new(Source::Upstream, Kind::UpstreamBroken, "reset");
+            tap.finish(&UpstreamEnd::Broken(error), &mut out);
+            let text = String::from_utf8(out).unwrap();
+            let ends = text.matches("event: response.failed").count()
+                + text.matches("event: response.completed").count();
+            assert_eq!(ends, 1, "cut at {cut}: {text}");
+            assert!(text.ends_with("\n\n"));
+        }
+    }
+}
