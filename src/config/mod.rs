@@ -1,7 +1,14 @@
 //! `strait.toml` and the environment become an immutable snapshot.
 
+mod draft;
+mod load;
+
+pub use load::{ConfigError, load, parse};
+
 use crate::auth::secret::{SealKey, Secret};
+use crate::limits;
 use crate::provider::Profile;
+use crate::responses::catalog;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,4 +95,117 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// A PEM file of further certificate authorities for upstream TLS.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// A snapshot with one provider, named after its profile, that every model name goes to.
+    pub fn single(profile: Profile, base_url: &str) -> Snapshot {
+        let (origin, path_prefix) =
+            load::parse_url(base_url).expect("the caller gives a base URL of its own making");
+        let name = profile.name.clone();
+        let provider =
+            Arc::new(Provider { name: name.clone(), profile, origin, path_prefix, key: None });
+        let any = Target { provider: Arc::clone(&provider), model: "*".into() };
+        Snapshot {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            workers: 1,
+            keys: Vec::new(),
+            providers: BTreeMap::from([(name, provider)]),
+            models: BTreeMap::from([("*".into(), vec![any])]),
+            seal_key: SealKey::new([0x5a; 32]),
+            timeouts: Timeouts {
+                connect: limits::CONNECT_TIMEOUT,
+                first_byte: limits::FIRST_BYTE_TIMEOUT,
+                silence: limits::SILENCE_TIMEOUT,
+                keepalive: limits::KEEPALIVE_EVERY,
+                hold: limits::HOLD_MAX,
+                drain: limits::DRAIN_TIMEOUT,
+            },
+            ca_file: None,
+        }
+    }
+
+    /// The chain of targets for a model: an alias, `provider/model`, a model that a provider
+    /// lists, or `*`. `None` where nothing fits.
+    pub fn resolve(&self, model: &str) -> Option<Vec<Target>> {
+        if let Some(chain) = self.models.get(model) {
+            return Some(named(chain, model));
+        }
+        if let Some((provider, name)) = model.split_once('/') {
+            if let Some(provider) = self.providers.get(provider) {
+                let provider = Arc::clone(provider);
+                return Some(vec![Target { provider, model: name.into() }]);
+            }
+        }
+        let listed = |p: &&Arc<Provider>| p.profile.models.contains_key(model);
+        if let Some(provider) = self.providers.values().find(listed) {
+            let provider = Arc::clone(provider);
+            return Some(vec![Target { provider, model: model.into() }]);
+        }
+        match self.models.get("*") {
+            Some(chain) => Some(named(chain, model)),
+            // With nothing configured, the one provider there is serves every name.
+            None if self.models.is_empty() && self.providers.len() == 1 => {
+                let provider = Arc::clone(self.providers.values().next()?);
+                let first = provider.profile.models.keys().next_back();
+                let model = first.cloned().unwrap_or_else(|| model.to_owned());
+                Some(vec![Target { provider, model }])
+            }
+            None => None,
+        }
+    }
+
+    /// The name of the client key that `presented` is; `None` where no keys are configured.
+    #[allow(clippy::result_unit_err)]
+    pub fn authorize(&self, presented: Option<&str>) -> Result<Option<&str>, ()> {
+        if self.keys.is_empty() {
+            return Ok(None);
+        }
+        let digest = load::sha256(presented.ok_or(())?.as_bytes());
+        let mut found = Err(());
+        // Every key is compared, each in constant time, so that timing says nothing.
+        for key in &self.keys {
+            let differs = key.sha256.iter().zip(digest).fold(0, |d, (a, b)| d | (a ^ b));
+            if std::hint::black_box(differs) == 0 {
+                found = Ok(Some(key.name.as_str()));
+            }
+        }
+        found
+    }
+
+    /// What clients may ask for, for the model list.
+    pub fn catalog(&self) -> Vec<catalog::Entry> {
+        let mut entries: BTreeMap<String, catalog::Entry> = BTreeMap::new();
+        for provider in self.providers.values() {
+            for model in provider.profile.models.keys() {
+                entries.insert(model.clone(), entry(model, provider, model));
+            }
+        }
+        for (alias, chain) in self.models.iter().filter(|(alias, _)| *alias != "*") {
+            entries.insert(alias.clone(), entry(alias, &chain[0].provider, &chain[0].model));
+        }
+        entries.into_values().collect()
+    }
+}
+
+fn named(chain: &[Target], requested: &str) -> Vec<Target> {
+    let mut chain = chain.to_vec();
+    for target in &mut chain {
+        if target.model == "*" {
+            target.model = requested.to_owned();
+        }
+    }
+    chain
+}
+
+fn entry(slug: &str, provider: &Provider, model: &str) -> catalog::Entry {
+    let own = provider.profile.models.get(model).cloned().unwrap_or_default();
+    catalog::Entry {
+        slug: slug.to_owned(),
+        display_name: own.display_name.unwrap_or_else(|| slug.to_owned()),
+        owner: provider.name.clone(),
+        context_window: own.context_window.unwrap_or(limits::CONTEXT_WINDOW_UNKNOWN),
+        efforts: own.efforts_offered,
+        images: own.images.unwrap_or(provider.profile.images_user),
+    }
 }

@@ -183,3 +183,18 @@ impl Default for Profile {
         }
     }
 }
+
+impl Profile {
+    /// The dialect for one model: the provider's, with what the model overrides.
+    pub fn for_model(&self, model: &str) -> std::borrow::Cow<'_, Profile> {
+        use std::borrow::Cow;
+        let Some(own) = self.models.get(model) else { return Cow::Borrowed(self) };
+        let mut profile = self.clone();
+        if let Some(efforts) = &own.efforts {
+            profile.efforts.clone_from(efforts);
+        }
+        profile.mid_system = own.mid_system.unwrap_or(profile.mid_system);
+        profile.images_user = own.images.unwrap_or(profile.images_user);
+        Cow::Owned(profile)
+    }
+}

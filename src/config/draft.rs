@@ -1,0 +1,57 @@
+//! `strait.toml` as written.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::{Spanned, Table};
+
+/// The file, before anything is resolved.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Draft {
+    pub listen: Vec<Spanned<String>>,
+    pub workers: usize,
+    pub keys: Vec<Spanned<KeyDraft>>,
+    pub providers: BTreeMap<String, Spanned<ProviderDraft>>,
+    pub profiles: BTreeMap<String, Spanned<Table>>,
+    pub models: BTreeMap<String, Spanned<ChainDraft>>,
+    pub seal_key: Option<Spanned<String>>,
+    pub timeouts: TimeoutsDraft,
+    pub ca_file: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyDraft {
+    pub name: String,
+    pub key: Option<String>,
+    pub sha256: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderDraft {
+    pub profile: Option<String>,
+    pub base_url: Option<String>,
+    pub api_key: Option<String>,
+    #[serde(rename = "override")]
+    pub overrides: Table,
+}
+
+/// One target, or several to be tried in turn.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum ChainDraft {
+    Many(Vec<String>),
+    One(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutsDraft {
+    pub connect_s: Option<Spanned<f64>>,
+    pub first_byte_s: Option<Spanned<f64>>,
+    pub silence_s: Option<Spanned<f64>>,
+    pub keepalive_s: Option<Spanned<f64>>,
+    pub hold_s: Option<Spanned<f64>>,
+    pub drain_s: Option<Spanned<f64>>,
+}

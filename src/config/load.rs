@@ -1,0 +1,506 @@
+//! From the file and the environment to a snapshot; every mistake says where and how to mend it.
+
+use super::draft::{ChainDraft, Draft, ProviderDraft};
+use super::{ClientKey, Origin, Provider, Snapshot, Target, Timeouts};
+use crate::auth::secret::{SealKey, Secret};
+use crate::limits;
+use crate::provider::{Profile, builtin};
+use ring::digest::{SHA256, digest};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::Spanned;
+
+/// A mistake in the configuration: where it stands, and how to mend it.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The file, or `environment`.
+    pub file: String,
+    /// The line, from 1; 0 where there is none.
+    pub line: usize,
+    /// The key, e.g. `models."fast"`.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.what.trim_end())?;
+        if !self.mend.is_empty() {
+            write!(f, " Mend: {}", self.mend)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Looks variables of the environment up.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+struct Loader<'a> {
+    file: String,
+    text: String,
+    env: Env<'a>,
+}
+
+/// Loads `file`, or, without one, what the environment gives.
+pub fn load(file: Option<&Path>, env: Env<'_>) -> Result<Snapshot, ConfigError> {
+    let Some(path) = file else {
+        let loader = Loader { file: "environment".into(), text: String::new(), env };
+        return loader.resolve(Draft::default());
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
+        file: name.clone(),
+        line: 0,
+        key: String::new(),
+        what: format!("cannot be read: {e}."),
+        mend: "check the path and its permissions.".into(),
+    })?;
+    parse(&name, &text, env)
+}
+
+/// Like [`load`], from text.
+pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Snapshot, ConfigError> {
+    let loader = Loader { file: name.into(), text: text.into(), env };
+    let draft = toml::from_str(text).map_err(|e| {
+        let at = e.span().map_or(0, |s| s.start);
+        loader.error(at, "", format!("{}.", e.message()), "see the README for the keys there are.")
+    })?;
+    loader.resolve(draft)
+}
+
+impl Loader<'_> {
+    fn error(
+        &self,
+        at: usize,
+        key: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> ConfigError {
+        let line = match self.text.is_empty() {
+            true => 0,
+            false => self.text[..at.min(self.text.len())].matches('\n').count() + 1,
+        };
+        let (file, key) = (self.file.clone(), key.to_owned());
+        ConfigError { file, line, key, what: what.into(), mend: mend.into() }
+    }
+
+    /// Replaces `${VAR}` by the variable's value.
+    fn expand(&self, at: usize, key: &str, text: &str) -> Result<String, ConfigError> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(begin) = rest.find("${") {
+            out.push_str(&rest[..begin]);
+            let Some(len) = rest[begin..].find('}') else {
+                return Err(self.error(at, key, "\"${\" is not closed.", "add the \"}\"."));
+            };
+            let name = &rest[begin + 2..begin + len];
+            out.push_str(&(self.env)(name).ok_or_else(|| {
+                let what = format!("the environment variable {name} is not set.");
+                self.error(at, key, what, format!("export {name}, or write the value here."))
+            })?);
+            rest = &rest[begin + len + 1..];
+        }
+        Ok(out + rest)
+    }
+
+    fn resolve(&self, draft: Draft) -> Result<Snapshot, ConfigError> {
+        let keys = self.keys(&draft)?;
+        let listen = self.listen(&draft, keys.is_empty())?;
+        let mut providers = BTreeMap::new();
+        for (name, provider) in &draft.providers {
+            providers.insert(name.clone(), Arc::new(self.provider(&draft, name, provider)?));
+        }
+        if providers.is_empty() {
+            providers = self.providers_of_environment()?;
+        }
+        let models = self.models(&draft, &providers)?;
+        let workers = match draft.workers {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        };
+        let ca_file = match &draft.ca_file {
+            Some(file) => {
+                Some(PathBuf::from(self.expand(file.span().start, "ca_file", file.get_ref())?))
+            }
+            None => None,
+        };
+        let seal_key = self.seal_key(&draft, &providers)?;
+        let timeouts = self.timeouts(&draft)?;
+        Ok(Snapshot { listen, workers, keys, providers, models, seal_key, timeouts, ca_file })
+    }
+
+    fn keys(&self, draft: &Draft) -> Result<Vec<ClientKey>, ConfigError> {
+        let mut keys = Vec::new();
+        for (i, key) in draft.keys.iter().enumerate() {
+            let (at, path) = (key.span().start, format!("keys[{i}]"));
+            let key = key.get_ref();
+            let sha256 = match (&key.key, &key.sha256) {
+                (Some(secret), None) => {
+                    let secret = self.expand(at, &path, secret)?;
+                    if secret.is_empty() {
+                        return Err(self.error(at, &path, "the key is empty.", "give it a value."));
+                    }
+                    sha256(secret.as_bytes())
+                }
+                (None, Some(digest)) => {
+                    let digest = self.expand(at, &path, digest)?;
+                    hex32(&digest).ok_or_else(|| {
+                        let mend = "64 hexadecimal digits, as sha256sum prints them.";
+                        self.error(at, &path, "sha256 is not a SHA-256 digest.", mend)
+                    })?
+                }
+                _ => {
+                    let mend = "key = \"${STRAIT_KEY}\", or its digest as sha256.";
+                    return Err(self.error(at, &path, "needs one of key and sha256.", mend));
+                }
+            };
+            keys.push(ClientKey { name: key.name.clone(), sha256 });
+        }
+        Ok(keys)
+    }
+
+    fn listen(&self, draft: &Draft, open: bool) -> Result<Vec<SocketAddr>, ConfigError> {
+        let mut listen: Vec<SocketAddr> = Vec::new();
+        for entry in &draft.listen {
+            let at = entry.span().start;
+            let text = self.expand(at, "listen", entry.get_ref())?;
+            let address: SocketAddr = text.parse().map_err(|_| {
+                let what = format!("{text:?} is not an address with a port.");
+                self.error(at, "listen", what, "write it like \"127.0.0.1:8787\".")
+            })?;
+            if open && !address.ip().is_loopback() {
+                let what = format!("{address} is beyond loopback, and no client keys are set.");
+                let mend = "add [[keys]], or listen on 127.0.0.1.";
+                return Err(self.error(at, "listen", what, mend));
+            }
+            if address.port() != 0 && listen.contains(&address) {
+                let what = format!("{address} is listed twice.");
+                return Err(self.error(at, "listen", what, "list it once."));
+            }
+            listen.push(address);
+        }
+        if listen.is_empty() {
+            listen.push(SocketAddr::from(([127, 0, 0, 1], 8787)));
+        }
+        Ok(listen)
+    }
+
+    fn provider(
+        &self,
+        draft: &Draft,
+        name: &str,
+        provider: &Spanned<ProviderDraft>,
+    ) -> Result<Provider, ConfigError> {
+        let (at, path) = (provider.span().start, format!("providers.{name}"));
+        let own = provider.get_ref();
+        let profile_name = own.profile.as_deref().unwrap_or(name);
+        let builtin_table = builtin::tables().get(profile_name);
+        let mut table = match (draft.profiles.get(profile_name), builtin_table) {
+            (Some(table), _) => table.get_ref().clone(),
+            (None, Some(table)) => table.clone(),
+            (None, None) => {
+                let known: Vec<&str> = builtin::tables().keys().copied().collect();
+                let what = format!("there is no profile {profile_name:?}.");
+                let mend = format!(
+                    "profile = one of {}, or one of your own under [profiles.{profile_name}].",
+                    known.join(", ")
+                );
+                return Err(self.error(at, &path, what, mend));
+            }
+        };
+        builtin::merge(&mut table, &own.overrides);
+        let profile = Profile::from_table(profile_name, table).map_err(|e| {
+            let what = format!("its profile is not legal: {}.", e.message());
+            self.error(at, &path, what, "see src/provider/profile.rs for the fields there are.")
+        })?;
+        let base_url = match &own.base_url {
+            Some(url) => self.expand(at, &path, url)?,
+            None => self.first(&profile.base_url_env).unwrap_or(profile.base_url.clone()),
+        };
+        let key = match &own.api_key {
+            Some(key) => Some(self.expand(at, &path, key)?),
+            None => self.first(&profile.key_env),
+        };
+        self.build(at, name, profile, &base_url, key)
+    }
+
+    fn build(
+        &self,
+        at: usize,
+        name: &str,
+        profile: Profile,
+        base_url: &str,
+        key: Option<String>,
+    ) -> Result<Provider, ConfigError> {
+        let path = format!("providers.{name}");
+        let (origin, path_prefix) = parse_url(base_url).map_err(|what| {
+            let mend = "base_url = \"https://host/v1\".";
+            self.error(at, &path, format!("base_url {base_url:?} {what}."), mend)
+        })?;
+        if key.is_none() && !profile.key_optional {
+            let vars = profile.key_env.join(" or ");
+            let mend = format!("api_key = \"${{…}}\" here, or export {vars}.");
+            return Err(self.error(at, &path, "has no key.", mend));
+        }
+        if let Some(key) = &key {
+            if key.is_empty() || key.bytes().any(|b| !(b'!'..=b'~').contains(&b)) {
+                let what = "its key is empty or holds characters that no header may carry.";
+                return Err(self.error(at, &path, what, "check the variable it comes from."));
+            }
+        }
+        let key = key.map(Secret::new);
+        Ok(Provider { name: name.into(), profile, origin, path_prefix, key })
+    }
+
+    fn first(&self, variables: &[String]) -> Option<String> {
+        variables.iter().find_map(|v| (self.env)(v)).filter(|v| !v.is_empty())
+    }
+
+    fn providers_of_environment(&self) -> Result<BTreeMap<String, Arc<Provider>>, ConfigError> {
+        let mut providers = BTreeMap::new();
+        for (name, table) in builtin::tables() {
+            let profile = Profile::from_table(name, table.clone()).map_err(|e| {
+                self.error(0, name, e.message().to_owned(), "this is a bug in Strait.")
+            })?;
+            let key = self.first(&profile.key_env);
+            let url = self.first(&profile.base_url_env);
+            let wanted = key.is_some() && !profile.base_url.is_empty()
+                || url.is_some() && (key.is_some() || profile.key_optional);
+            if wanted {
+                let url = url.unwrap_or(profile.base_url.clone());
+                let provider = self.build(0, name, profile, &url, key)?;
+                providers.insert((*name).to_owned(), Arc::new(provider));
+            }
+        }
+        Ok(providers)
+    }
+
+    fn models(
+        &self,
+        draft: &Draft,
+        providers: &BTreeMap<String, Arc<Provider>>,
+    ) -> Result<BTreeMap<String, Vec<Target>>, ConfigError> {
+        let mut models = BTreeMap::new();
+        for (alias, chain) in &draft.models {
+            let (at, path) = (chain.span().start, format!("models.{alias:?}"));
+            let targets = match chain.get_ref() {
+                ChainDraft::One(target) => std::slice::from_ref(target),
+                ChainDraft::Many(targets) => targets,
+            };
+            let mut resolved = Vec::new();
+            for target in targets {
+                let Some((provider, model)) = target.split_once('/') else {
+                    let what = format!("{target:?} is not provider/model.");
+                    return Err(self.error(at, &path, what, "write it like \"deepseek/deepseek-v4-pro\"."));
+                };
+                let Some(provider) = providers.get(provider) else {
+                    let known: Vec<&str> = providers.keys().map(String::as_str).collect();
+                    let what = format!("no provider is called {provider:?}.");
+                    let mend = format!("use one of: {}.", known.join(", "));
+                    return Err(self.error(at, &path, what, mend));
+                };
+                resolved.push(Target { provider: Arc::clone(provider), model: model.into() });
+            }
+            if resolved.is_empty() {
+                return Err(self.error(at, &path, "the chain is empty.", "name a target."));
+            }
+            models.insert(alias.clone(), resolved);
+        }
+        Ok(models)
+    }
+
+    fn seal_key(
+        &self,
+        draft: &Draft,
+        providers: &BTreeMap<String, Arc<Provider>>,
+    ) -> Result<SealKey, ConfigError> {
+        if let Some(key) = &draft.seal_key {
+            let at = key.span().start;
+            let text = self.expand(at, "seal_key", key.get_ref())?;
+            return hex32(&text).map(SealKey::new).ok_or_else(|| {
+                let mend = "64 hexadecimal digits, e.g. from `openssl rand -hex 32`.";
+                self.error(at, "seal_key", "is not 32 bytes in hexadecimal.", mend)
+            });
+        }
+        // Nodes with the same provider keys share a seal key, and it survives restarts.
+        let mut material = b"strait seal key v1".to_vec();
+        let secrets: Vec<&str> =
+            providers.values().filter_map(|p| p.key.as_ref()).map(Secret::expose).collect();
+        if secrets.is_empty() {
+            let mut random = [0; 32];
+            let rng = ring::rand::SystemRandom::new();
+            if ring::rand::SecureRandom::fill(&rng, &mut random).is_ok() {
+                material.extend_from_slice(&random);
+            }
+        }
+        for secret in secrets {
+            material.push(0);
+            material.extend_from_slice(secret.as_bytes());
+        }
+        Ok(SealKey::new(sha256(&material)))
+    }
+
+    fn timeouts(&self, draft: &Draft) -> Result<Timeouts, ConfigError> {
+        let t = &draft.timeouts;
+        let read = |name: &str, value: &Option<Spanned<f64>>, default| match value {
+            None => Ok(default),
+            Some(v) if *v.get_ref() > 0.0 && *v.get_ref() <= 86_400.0 => {
+                Ok(Duration::from_secs_f64(*v.get_ref()))
+            }
+            Some(v) => {
+                let key = format!("timeouts.{name}");
+                let mend = "a number of seconds above 0, at most 86400.";
+                Err(self.error(v.span().start, &key, "is out of range.", mend))
+            }
+        };
+        Ok(Timeouts {
+            connect: read("connect_s", &t.connect_s, limits::CONNECT_TIMEOUT)?,
+            first_byte: read("first_byte_s", &t.first_byte_s, limits::FIRST_BYTE_TIMEOUT)?,
+            silence: read("silence_s", &t.silence_s, limits::SILENCE_TIMEOUT)?,
+            keepalive: read("keepalive_s", &t.keepalive_s, limits::KEEPALIVE_EVERY)?,
+            hold: read("hold_s", &t.hold_s, limits::HOLD_MAX)?,
+            drain: read("drain_s", &t.drain_s, limits::DRAIN_TIMEOUT)?,
+        })
+    }
+}
+
+/// SHA-256 of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+fn hex32(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(out)
+}
+
+/// Splits a base URL into its origin and the path before the API's.
+pub fn parse_url(url: &str) -> Result<(Origin, String), &'static str> {
+    let (tls, rest) = match url.split_once("://") {
+        Some(("https", rest)) => (true, rest),
+        Some(("http", rest)) => (false, rest),
+        _ => return Err("does not begin with http:// or https://"),
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    if authority.contains('@') || path.contains(['?', '#']) {
+        return Err("must not hold credentials, a query or a fragment");
+    }
+    if url.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err("holds white space or control characters");
+    }
+    let default = if tls { 443 } else { 80 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            (host, port.parse().map_err(|_| "has a port that is not a number")?)
+        }
+        _ => (authority, default),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err("names no host");
+    }
+    let origin = Origin { tls, host: host.to_ascii_lowercase(), port };
+    Ok((origin, path.trim_end_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        match name {
+            "DEEPSEEK_API_KEY" => Some("sk-deep".into()),
+            "K" => Some("secret".into()),
+            _ => None,
+        }
+    }
+
+    fn mistake(text: &str) -> String {
+        parse("strait.toml", text, &env).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_environment_alone_is_enough() {
+        let snapshot = load(None, &env).unwrap();
+        assert_eq!(snapshot.providers.keys().collect::<Vec<_>>(), ["deepseek"]);
+        assert!(snapshot.listen[0].ip().is_loopback());
+        assert_eq!(snapshot.resolve("deepseek-v4-pro").unwrap()[0].model, "deepseek-v4-pro");
+        assert_eq!(snapshot.resolve("deepseek/x").unwrap()[0].model, "x");
+        assert_eq!(snapshot.resolve("gpt-5.5").unwrap()[0].provider.name, "deepseek");
+    }
+
+    #[test]
+    fn mistakes_name_file_line_key_and_mend() {
+        let cases = [
+            ("x = 1", "strait.toml:1"),
+            ("\nlisten = [\"0.0.0.0:1\"]", "strait.toml:2: listen: 0.0.0.0:1 is beyond loopback"),
+            ("listen = [\"here\"]", "is not an address"),
+            ("[providers.deepseek]\napi_key = \"${NOPE}\"", "variable NOPE is not set"),
+            ("[providers.foo]\n", "there is no profile \"foo\""),
+            ("[providers.openai]\n", "export OPENAI_API_KEY"),
+            ("[providers.deepseek]\nbase_url = \"ftp://x\"", "does not begin with http://"),
+            ("[models]\n\n\"fast\" = \"zhipo/x\"", "strait.toml:3: models.\"fast\": no provider is called \"zhipo\""),
+            ("[models]\na = \"b\"", "is not provider/model"),
+            ("[timeouts]\nhold_s = 0.0", "timeouts.hold_s: is out of range"),
+            ("seal_key = \"abc\"", "is not 32 bytes"),
+            ("[[keys]]\nname = \"a\"", "needs one of key and sha256"),
+            ("[providers.deepseek.override]\nnope = 1", "its profile is not legal"),
+            ("listen = [\"127.0.0.1:5\", \"127.0.0.1:5\"]", "is listed twice"),
+        ];
+        for (text, expected) in cases {
+            let said = mistake(text);
+            assert!(said.contains(expected), "{text:?}: {said}");
+            assert!(said.contains("Mend: "), "{said}");
+        }
+    }
+
+    #[test]
+    fn keys_are_compared_by_digest() {
+        let text = "listen = [\"0.0.0.0:1\"]\n[[keys]]\nname = \"fleet\"\nkey = \"${K}\"";
+        let snapshot = parse("f", text, &env).unwrap();
+        assert_eq!(snapshot.authorize(Some("secret")), Ok(Some("fleet")));
+        assert_eq!(snapshot.authorize(Some("secret2")), Err(()));
+        assert_eq!(snapshot.authorize(None), Err(()));
+        assert!(!format!("{snapshot:?}").contains("secret"));
+        assert!(!format!("{snapshot:?}").contains("sk-deep"));
+    }
+
+    #[test]
+    fn aliases_chains_and_the_fallback() {
+        let text = "[providers.deepseek]\n[providers.lab]\nprofile = \"openai-compatible\"\nbase_url = \"http://[::1]:80/a/b/\"\n[models]\nfast = [\"lab/q\", \"deepseek/d\"]\n\"*\" = \"lab/*\"";
+        let snapshot = parse("f", text, &env).unwrap();
+        let chain = snapshot.resolve("fast").unwrap();
+        assert_eq!((chain.len(), chain[1].model.as_str()), (2, "d"));
+        let target = &snapshot.resolve("anything").unwrap()[0];
+        assert_eq!(target.model, "anything");
+        assert_eq!(target.provider.origin.host, "::1");
+        assert_eq!(target.provider.path_prefix, "/a/b");
+    }
+}

@@ -1,0 +1,239 @@
+//! Writes Responses events: one counter, one snapshot source, one list of finished items.
+
+use super::{Plan, Sink, Usage};
+use crate::error::Error;
+use crate::json::write;
+
+/// How a response ended, or that it has not.
+#[derive(Debug)]
+pub(super) enum Status<'a> {
+    InProgress,
+    Completed,
+    Incomplete(&'static str),
+    Failed(&'a Error),
+}
+
+impl Status<'_> {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Status::InProgress => "in_progress",
+            Status::Completed => "completed",
+            Status::Incomplete(_) => "incomplete",
+            Status::Failed(_) => "failed",
+        }
+    }
+}
+
+/// The writer of one response's events.
+#[derive(Debug)]
+pub(super) struct Emitter {
+    pub(super) plan: Plan,
+    sequence: u64,
+    /// Index of the item that is open, or of the next one.
+    pub(super) index: u64,
+    output: Vec<u8>,
+    ids: u64,
+    pub(super) now_s: u64,
+}
+
+impl Emitter {
+    pub(super) fn new(plan: Plan) -> Self {
+        let now_s = plan.created_at;
+        Emitter { plan, sequence: 0, index: 0, output: Vec::new(), ids: 0, now_s }
+    }
+
+    pub(super) fn is_sse(&self) -> bool {
+        self.plan.sink == Sink::Sse
+    }
+
+    /// A fresh id with the given prefix: unique in the response, unpredictable across responses.
+    pub(super) fn id(&mut self, prefix: &str) -> String {
+        self.ids += 1;
+        let word = |at: usize| {
+            let bytes = &self.plan.seed[at..at + 8];
+            u64::from_le_bytes(bytes.try_into().expect("a slice of eight bytes"))
+        };
+        let (a, b) = (mix(word(0) ^ self.ids), mix(word(8).wrapping_add(self.ids << 32)));
+        format!("{prefix}{a:016x}{b:016x}")
+    }
+
+    /// A nonce that never repeats: the seed is fresh for every attempt, the counter within it.
+    pub(super) fn nonce(&mut self) -> [u8; 12] {
+        self.ids += 1;
+        let mut nonce = [0; 12];
+        nonce.copy_from_slice(&self.plan.seed[16..28]);
+        for (byte, counter) in nonce[8..].iter_mut().zip((self.ids as u32).to_le_bytes()) {
+            *byte ^= counter;
+        }
+        nonce
+    }
+
+    /// Appends one event; `body` writes the members behind `sequence_number`, each with a comma
+    /// before it.
+    pub(super) fn event(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: &str,
+        body: impl FnOnce(&Self, &mut Vec<u8>),
+    ) {
+        if !self.is_sse() {
+            return;
+        }
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\ndata: {\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"sequence_number\":");
+        write::uint(out, self.sequence);
+        body(self, out);
+        out.extend_from_slice(b"}\n\n");
+        self.sequence += 1;
+    }
+
+    /// Appends an event whose only further member is the response.
+    pub(super) fn response_event(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: &str,
+        status: &Status<'_>,
+        usage: Option<Usage>,
+    ) {
+        self.event(out, kind, |emitter, out| {
+            out.extend_from_slice(b",\"response\":");
+            emitter.snapshot(out, status, usage);
+        });
+    }
+
+    /// Appends an event about a part of the open item: `item_id`, `output_index`, and the index
+    /// of the part where `part` names it.
+    pub(super) fn item_event(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: &str,
+        id: &str,
+        part: Option<(&str, u64)>,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.event(out, kind, |emitter, out| {
+            out.extend_from_slice(b",\"item_id\":\"");
+            out.extend_from_slice(id.as_bytes());
+            out.extend_from_slice(b"\",\"output_index\":");
+            write::uint(out, emitter.index);
+            if let Some((name, index)) = part {
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\":");
+                write::uint(out, index);
+            }
+            body(out);
+        });
+    }
+
+    pub(super) fn item_added(&mut self, out: &mut Vec<u8>, item: &[u8]) {
+        self.event(out, "response.output_item.added", |emitter, out| {
+            out.extend_from_slice(b",\"output_index\":");
+            write::uint(out, emitter.index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(item);
+        });
+    }
+
+    /// Ends the open item; it joins the final output.
+    pub(super) fn item_done(&mut self, out: &mut Vec<u8>, item: &[u8]) {
+        self.event(out, "response.output_item.done", |emitter, out| {
+            out.extend_from_slice(b",\"output_index\":");
+            write::uint(out, emitter.index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(item);
+        });
+        if !self.output.is_empty() {
+            self.output.push(b',');
+        }
+        self.output.extend_from_slice(item);
+        self.index += 1;
+    }
+
+    /// `error` and `response.failed`: the SDKs read the one, Codex the other.
+    pub(super) fn failed(&mut self, out: &mut Vec<u8>, error: &Error, usage: Option<Usage>) {
+        self.event(out, "error", |_, out| {
+            out.extend_from_slice(b",\"code\":");
+            write::string(out, error.api_code());
+            out.extend_from_slice(b",\"message\":");
+            write::string(out, &error.message);
+            out.extend_from_slice(b",\"param\":null,\"error\":");
+            error.write_object(out);
+        });
+        self.response_event(out, "response.failed", &Status::Failed(error), usage);
+    }
+
+    /// The response object.
+    pub(super) fn snapshot(&self, out: &mut Vec<u8>, status: &Status<'_>, usage: Option<Usage>) {
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(self.plan.response_id.as_bytes());
+        out.extend_from_slice(b"\",\"object\":\"response\",\"created_at\":");
+        write::uint(out, self.plan.created_at);
+        out.extend_from_slice(b",\"status\":\"");
+        out.extend_from_slice(status.name().as_bytes());
+        out.extend_from_slice(b"\",\"completed_at\":");
+        match status {
+            Status::Completed => write::uint(out, self.now_s),
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"error\":");
+        match status {
+            Status::Failed(error) => {
+                out.extend_from_slice(b"{\"code\":");
+                write::string(out, error.api_code());
+                out.extend_from_slice(b",\"message\":");
+                write::string(out, &error.message);
+                out.push(b'}');
+            }
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"incomplete_details\":");
+        match status {
+            Status::Incomplete(reason) => {
+                out.extend_from_slice(b"{\"reason\":");
+                write::string(out, reason);
+                out.push(b'}');
+            }
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"output\":[");
+        if !matches!(status, Status::InProgress) {
+            out.extend_from_slice(&self.output);
+        }
+        out.extend_from_slice(b"],\"usage\":");
+        match usage {
+            Some(usage) => write_usage(out, usage),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b',');
+        out.extend_from_slice(&self.plan.echo);
+        out.push(b'}');
+    }
+}
+
+fn write_usage(out: &mut Vec<u8>, usage: Usage) {
+    out.extend_from_slice(b"{\"input_tokens\":");
+    write::uint(out, usage.input);
+    out.extend_from_slice(b",\"input_tokens_details\":{\"cached_tokens\":");
+    write::uint(out, usage.cached);
+    out.extend_from_slice(b",\"cache_write_tokens\":");
+    write::uint(out, usage.cache_write);
+    out.extend_from_slice(b"},\"output_tokens\":");
+    write::uint(out, usage.output);
+    out.extend_from_slice(b",\"output_tokens_details\":{\"reasoning_tokens\":");
+    write::uint(out, usage.reasoning);
+    out.extend_from_slice(b"},\"total_tokens\":");
+    write::uint(out, usage.input + usage.output);
+    out.push(b'}');
+}
+
+/// The finaliser of SplitMix64: every input bit changes every output bit.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
