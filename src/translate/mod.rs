@@ -1,6 +1,13 @@
 //! The two dialects joined.
 
+mod calls;
 pub mod diagnostic;
+mod items;
+mod parts;
 pub mod request;
+#[cfg(test)]
+mod request_tests;
 pub mod seal;
+pub mod snapshot;
 pub mod stream;
+mod tools;
