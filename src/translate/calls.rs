@@ -278,7 +278,9 @@ pub(super) fn shell_output(item: Value<'_>) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     for result in output.items() {
         let mut text = b"exit_code: ".to_vec();
-        let code = result.present("outcome").and_then(|o| o.present("exit_code"));
+        let code = result
+            .present("outcome")
+            .and_then(|o| o.present("exit_code"));
         match code.filter(|c| c.kind() == Kind::Number) {
             Some(code) => text.extend_from_slice(code.raw()),
             None => text.extend_from_slice(b"none (timed out)"),

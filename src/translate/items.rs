@@ -122,7 +122,8 @@ impl<'a, 'o> Messages<'a, 'o> {
         let items: Vec<Value<'a>> = input.items().collect();
         let pairs = Pairs::of(&items)?;
         for (i, again) in &pairs.repeated {
-            let message = format!("The call has another output at input[{again}]; that one is used.");
+            let message =
+                format!("The call has another output at input[{again}]; that one is used.");
             self.diagnostic("item.dropped", format!("input[{i}]"), &message);
         }
         for (i, item) in items.iter().enumerate() {
@@ -162,9 +163,11 @@ impl<'a, 'o> Messages<'a, 'o> {
             "web_search_call" | "mcp_list_tools" => Ok(()),
             "item_reference" => {
                 let id = item.str("id").unwrap_or(Str::EMPTY).text();
-                Err(Error::bad_request(format!("Item with id '{id}' not found."))
-                    .with_code("item_not_found")
-                    .with_param(path))
+                Err(
+                    Error::bad_request(format!("Item with id '{id}' not found."))
+                        .with_code("item_not_found")
+                        .with_param(path),
+                )
             }
             "compaction_trigger" => Err(Error::new(
                 Source::Downstream,
@@ -202,10 +205,10 @@ impl<'a, 'o> Messages<'a, 'o> {
                 self.system(&pieces);
             }
             other => {
-                return Err(
-                    Error::bad_request(format!("A message cannot have the role '{other}'."))
-                        .with_param(path.replace(".content", ".role")),
-                );
+                return Err(Error::bad_request(format!(
+                    "A message cannot have the role '{other}'."
+                ))
+                .with_param(path.replace(".content", ".role")));
             }
         }
         Ok(())

@@ -1,12 +1,13 @@
 //! The two dialects joined.
 
 mod calls;
+mod choice;
 pub mod diagnostic;
+mod fields;
 mod items;
 mod parts;
 pub mod request;
-#[cfg(test)]
-mod request_tests;
+
 pub mod seal;
 pub mod snapshot;
 pub mod stream;

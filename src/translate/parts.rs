@@ -148,7 +148,9 @@ pub(super) fn read<'a>(
                     path: format!("{path}[{i}]"),
                     message,
                 });
-                pieces.push(Piece::Made(b"[content omitted: it cannot be shown]".to_vec()));
+                pieces.push(Piece::Made(
+                    b"[content omitted: it cannot be shown]".to_vec(),
+                ));
             }
             Err(message) => {
                 return Err(

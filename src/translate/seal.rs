@@ -57,7 +57,9 @@ pub fn seal(key: &SealKey, nonce: [u8; 12], sealed: &Sealed) -> String {
 
 /// Opens an envelope of [`seal`]; `None` for anything else.
 pub fn unseal(key: &SealKey, envelope: &str) -> Option<Sealed> {
-    let bytes = URL_SAFE_NO_PAD.decode(envelope.strip_prefix(PREFIX)?).ok()?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(envelope.strip_prefix(PREFIX)?)
+        .ok()?;
     let (version, rest) = bytes.split_first()?;
     if *version != VERSION || rest.len() < NONCE_BYTES {
         return None;

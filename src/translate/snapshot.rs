@@ -31,7 +31,11 @@ pub fn echo(
 ) -> Vec<u8> {
     let mut echo = Echo {
         request,
-        out: Vec::with_capacity(if minimal { 1024 } else { request.raw().len() / 2 }),
+        out: Vec::with_capacity(if minimal {
+            1024
+        } else {
+            request.raw().len() / 2
+        }),
     };
     echo.out.extend_from_slice(b"\"model\":");
     write::string(&mut echo.out, model_requested);

@@ -209,8 +209,8 @@ impl Build<'_> {
         let name = tool.str("name").unwrap_or(Str::EMPTY).text().into_owned();
         let mut parameters = Vec::new();
         schema_or_default(&mut parameters, tool.get("parameters"));
-        let strict = self.profile.strict_tools
-            && tool.get("strict").and_then(|s| s.as_bool()) == Some(true);
+        let strict =
+            self.profile.strict_tools && tool.get("strict").and_then(|s| s.as_bool()) == Some(true);
         let description = describe(space, tool);
         self.add(
             ToolKind::Function,
@@ -322,10 +322,13 @@ fn define(flat: &str, description: &[u8], parameters: &[u8], strict: bool) -> Ve
 /// The description of a tool, after that of its namespace; escaped.
 fn describe(space: Option<Value<'_>>, tool: Value<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    for text in [space.and_then(|s| s.str("description")), tool.str("description")]
-        .into_iter()
-        .flatten()
-        .filter(|t| !t.is_empty())
+    for text in [
+        space.and_then(|s| s.str("description")),
+        tool.str("description"),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|t| !t.is_empty())
     {
         if !out.is_empty() {
             out.extend_from_slice(b"\\n\\n");
