@@ -7,7 +7,8 @@ mod fields;
 mod items;
 mod parts;
 pub mod request;
-
+#[cfg(test)]
+mod request_tests;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;
