@@ -362,7 +362,7 @@ impl<'a, 'o> Fields<'a, 'o> {
                 self.raw(name, value.raw());
             } else if clamped.is_finite() {
                 self.raw(name, clamped.to_string().as_bytes());
-                let message = format!("The provider takes it only up to {clamped}.");
+                let message = format!("Out of the provider's range; {clamped} is sent.");
                 self.diagnostic("field.degraded", name, message);
             }
         }

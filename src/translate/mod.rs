@@ -8,6 +8,8 @@ mod items;
 mod parts;
 pub mod request;
 #[cfg(test)]
+mod request_props;
+#[cfg(test)]
 mod request_tests;
 pub mod seal;
 pub mod snapshot;

@@ -9,11 +9,10 @@ use crate::error::Error;
 use crate::json::Tape;
 use crate::provider::Profile;
 use crate::provider::profile::{JsonMode, MidSystem, Replay};
-use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 
-fn run(profile: &Profile, request: &Json) -> Result<Translated, Error> {
+pub(super) fn run(profile: &Profile, request: &Json) -> Result<Translated, Error> {
     let src = serde_json::to_vec(request).unwrap();
     let mut tape = Tape::new();
     let request = tape.parse(&src).unwrap();
@@ -27,13 +26,13 @@ fn run(profile: &Profile, request: &Json) -> Result<Translated, Error> {
     translate(request, cx)
 }
 
-fn body(profile: &Profile, request: &Json) -> Json {
+pub(super) fn body(profile: &Profile, request: &Json) -> Json {
     let translated = run(profile, request).unwrap();
     serde_json::from_slice(&translated.body).unwrap()
 }
 
 /// The bytes of the messages, without the brackets of the array.
-fn messages(profile: &Profile, request: &Json) -> String {
+pub(super) fn messages(profile: &Profile, request: &Json) -> String {
     let translated = run(profile, request).unwrap();
     let mut tape = Tape::new();
     let body = tape.parse(&translated.body).unwrap();
@@ -41,7 +40,7 @@ fn messages(profile: &Profile, request: &Json) -> String {
     String::from_utf8(raw[1..raw.len() - 1].to_vec()).unwrap()
 }
 
-fn replaying(replay: Replay) -> Profile {
+pub(super) fn replaying(replay: Replay) -> Profile {
     Profile {
         name: "p".into(),
         replay,
@@ -75,7 +74,7 @@ fn dialect(flags: &Json) -> Profile {
     profile
 }
 
-fn files(folder: &str) -> Vec<(String, Json)> {
+pub(super) fn files(folder: &str) -> Vec<(String, Json)> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/");
     let mut files: Vec<_> = std::fs::read_dir(format!("{root}{folder}"))
         .unwrap()
@@ -129,7 +128,7 @@ fn vectors() {
 }
 
 /// The properties of SPEC 1.3 that hold for every output.
-fn legal(profile: &Profile, body: &Json, name: &str) {
+pub(super) fn legal(profile: &Profile, body: &Json, name: &str) {
     let messages = body["messages"].as_array().unwrap();
     assert!(!messages.is_empty(), "{name}");
     let mut seen = HashSet::new();
@@ -180,7 +179,7 @@ fn legal(profile: &Profile, body: &Json, name: &str) {
     }
 }
 
-fn legal_name(name: &str) {
+pub(super) fn legal_name(name: &str) {
     assert!((1..=64).contains(&name.len()), "{name}");
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     assert!(name.chars().all(legal), "{name}");
@@ -241,7 +240,7 @@ fn all_captures_are_translated() {
         match run(&profile, &request) {
             Ok(t) => legal(&profile, &serde_json::from_slice(&t.body).unwrap(), &name),
             Err(e) => assert!(
-                matches!(&*e.label(), "unsupported")
+                matches!(e.label(), "unsupported")
                     || e.code.as_deref().is_some_and(|c| c.starts_with("previous")),
                 "{name}: {e}"
             ),
@@ -422,110 +421,64 @@ fn long_names_are_cut_the_same_way_every_time() {
     assert_ne!(flat_name(None, &long), flat_name(None, &format!("{long}y")));
 }
 
-fn item() -> impl Strategy<Value = Json> {
-    let id = prop::sample::select(vec!["c1", "c2", "c3", "c1_2"]);
-    let text = prop::sample::select(vec!["", "a", "b\n\"q\"", "é"]);
-    (0..13u8, id, text).prop_map(|(kind, id, text)| match kind {
-        0 => json!({"role": "user", "content": text}),
-        1 => json!({"type": "message", "role": "developer", "content": [{"type": "input_text", "text": text}]}),
-        2 | 3 => json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}),
-        4 => json!({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": text}]}),
-        5 | 6 => json!({"type": "function_call", "call_id": id, "name": "f", "namespace": "n", "arguments": text}),
-        7 => json!({"type": "custom_tool_call", "call_id": id, "name": "p", "input": text}),
-        8 | 9 => json!({"type": "function_call_output", "call_id": id, "output": text}),
-        10 => json!({"type": "custom_tool_call_output", "call_id": id, "output": [
-            {"type": "input_text", "text": text}, {"type": "input_image", "image_url": "data:x"}]}),
-        11 => json!({"type": "shell_call", "call_id": id, "action": {"commands": [text]}}),
-        _ => json!({"type": "something_new", "text": text}),
-    })
+#[test]
+fn profiles_set_members() {
+    let table = |text: &str| -> std::collections::BTreeMap<String, toml::Value> {
+        text.parse::<toml::Table>().unwrap().into_iter().collect()
+    };
+    let profile = Profile {
+        effort_field: "reasoning.effort".into(),
+        efforts: [
+            ("low".to_owned(), "l".to_owned()),
+            ("max".to_owned(), "m".to_owned()),
+        ]
+        .into(),
+        thinking_on: table("reasoning = {enabled = true}\nkwargs = {a = [1, 2.5]}"),
+        thinking_off: table("reasoning = {enabled = false}"),
+        extra_body: table("kwargs = {b = 'x'}\ntop_p = 1.0"),
+        ..Profile::default()
+    };
+    let with = |effort: &str| {
+        let effort = json!({"effort": effort});
+        body(
+            &profile,
+            &json!({"model": "m", "input": "x", "top_p": 0.1, "reasoning": effort}),
+        )
+    };
+    let low = with("low");
+    assert_eq!(low["reasoning"], json!({"enabled": true, "effort": "l"}));
+    assert_eq!(low["kwargs"], json!({"a": [1, 2.5], "b": "x"}));
+    assert_eq!(low["top_p"], 1);
+    assert_eq!(with("ultra")["reasoning"]["effort"], "m");
+    assert_eq!(with("weird")["reasoning"], json!({"enabled": true}));
+    assert_eq!(with("none")["reasoning"], json!({"enabled": false}));
+    let silent = body(&profile, &json!({"model": "m", "input": "x"}));
+    assert!(silent.get("reasoning").is_none());
 }
 
-/// A turn as Codex appends it: what the model did, what came of it, and who speaks next.
-fn turn() -> impl Strategy<Value = Vec<Json>> {
-    let one = (
-        any::<bool>(),
-        0..4usize,
-        any::<bool>(),
-        any::<bool>(),
-        ".{0,8}",
+#[test]
+fn namespaced_tools_keep_their_names_in_history_and_search() {
+    let member = json!({"type": "function", "name": "add", "description": "adds"});
+    let space =
+        json!({"type": "namespace", "name": "mcp__d", "description": "D", "tools": [member]});
+    let request = json!({"model": "m", "input": [
+        {"role": "user", "content": "q"},
+        {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"query": "x"}},
+        {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": [space]},
+        {"type": "function_call", "call_id": "c", "namespace": "mcp__d", "name": "add", "arguments": "not json"},
+        {"type": "function_call_output", "call_id": "c", "output": "3"}],
+        "tools": [{"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}]});
+    let translated = run(&Profile::default(), &request).unwrap();
+    let body: Json = serde_json::from_slice(&translated.body).unwrap();
+    let messages = &body["messages"];
+    let call = |i: usize| &messages[i]["tool_calls"][0]["function"];
+    assert_eq!(call(1)["arguments"], "{\"query\":\"x\"}");
+    assert_eq!(
+        messages[2]["content"],
+        "[{\"name\":\"mcp__d__add\",\"description\":\"adds\"}]"
     );
-    one.prop_map(|(reasoning, calls, speaks, user, text)| {
-        let mut items = Vec::new();
-        if reasoning {
-            items.push(json!({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": text}]}));
-        }
-        if speaks || calls == 0 {
-            items.push(json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "said"}]}));
-        }
-        for i in 0..calls {
-            items.push(json!({"type": "function_call", "call_id": format!("c{i}"), "name": "f", "arguments": "{}"}));
-        }
-        for i in (0..calls).rev() {
-            items.push(json!({"type": "function_call_output", "call_id": format!("c{i}"), "output": text}));
-        }
-        if user || calls == 0 {
-            items.push(json!({"role": "developer", "content": "mind"}));
-            items.push(json!({"role": "user", "content": "next"}));
-        }
-        items
-    })
-}
-
-proptest! {
-    #[test]
-    fn any_items_become_a_legal_history(
-        items in prop::collection::vec(item(), 1..14),
-        images_tool: bool,
-        mid in any::<bool>(),
-    ) {
-        let profile = Profile {
-            images_tool,
-            mid_system: if mid { MidSystem::Ok } else { MidSystem::User },
-            ..replaying(Replay::Required)
-        };
-        let body = body(&profile, &json!({"model": "m", "input": items}));
-        legal(&profile, &body, "random");
-    }
-
-    #[test]
-    fn histories_grow_only_at_the_end(turns in prop::collection::vec(turn(), 1..6)) {
-        let profile = replaying(Replay::Optional);
-        let mut input = vec![json!({"role": "system", "content": "s"}), json!({"role": "user", "content": "q"})];
-        let mut before = messages(&profile, &json!({"model": "m", "input": input}));
-        for turn in turns {
-            input.extend(turn);
-            let now = messages(&profile, &json!({"model": "m", "input": input}));
-            prop_assert!(now.starts_with(&before), "{before}\n{now}");
-            before = now;
-        }
-    }
-
-    #[test]
-    fn flat_names_are_injective_and_stable(
-        names in prop::collection::vec(("[a._]{1,3}|[ab]{60,70}", prop::option::of("[a_.]{1,3}")), 1..12),
-    ) {
-        let tools: Vec<Json> = names
-            .iter()
-            .map(|(name, space)| {
-                let tool = json!({"type": "function", "name": name});
-                match space {
-                    Some(s) => json!({"type": "namespace", "name": s, "description": "", "tools": [tool]}),
-                    None => tool,
-                }
-            })
-            .collect();
-        let some = tools[..tools.len() / 2].to_vec();
-        let all = run(&Profile::default(), &json!({"model": "m", "input": "x", "tools": tools})).unwrap().tools;
-        let some = run(&Profile::default(), &json!({"model": "m", "input": "x", "tools": some})).unwrap().tools;
-        let flats: HashSet<_> = all.iter().map(|t| t.flat.clone()).collect();
-        let clients: HashSet<_> = names.iter().collect();
-        prop_assert_eq!(flats.len(), clients.len());
-        for tool in all.iter() {
-            legal_name(&tool.flat);
-        }
-        for tool in some.iter() {
-            let later = all.by_name(tool.namespace.as_deref(), &tool.name).unwrap();
-            prop_assert_eq!(&later.flat, &tool.flat);
-        }
-    }
+    assert_eq!(call(3)["name"], "mcp__d__add");
+    assert_eq!(call(3)["arguments"], "{\"_raw\":\"not json\"}");
+    assert_eq!(body["tools"][1]["function"]["description"], "D\n\nadds");
+    assert_eq!(translated.tools.by_flat("mcp__d__add").unwrap().name, "add");
 }

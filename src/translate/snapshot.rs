@@ -127,9 +127,13 @@ fn is_tool(tool: Value<'_>) -> bool {
     match &*kind.text() {
         "function" => {
             named
-                && tool
-                    .present("parameters")
-                    .is_none_or(|p| p.kind() == Kind::Object)
+                && [
+                    ("parameters", Kind::Object),
+                    ("description", Kind::String),
+                    ("strict", Kind::Bool),
+                ]
+                .iter()
+                .all(|(key, kind)| tool.present(key).is_none_or(|v| v.kind() == *kind))
         }
         "custom" => named && tool.present("format").is_none_or(is_format),
         "namespace" => {
