@@ -362,13 +362,29 @@ fn describe_custom(out: &mut Vec<u8>, tool: Value<'_>) {
     out.extend_from_slice(b"\\n```");
 }
 
-fn schema_or_default(out: &mut Vec<u8>, schema: Option<Value<'_>>) {
-    match schema {
-        Some(s) if s.kind() == Kind::Object && s.entries().next().is_some() => {
-            self::schema(out, s, false);
-        }
-        _ => out.extend_from_slice(NO_PARAMETERS),
+/// Appends the schema of a function's parameters. They are an object whatever the client says or
+/// leaves out (MCP servers do), and many providers refuse a schema that does not say so.
+fn schema_or_default(out: &mut Vec<u8>, parameters: Option<Value<'_>>) {
+    let given = parameters.filter(|s| s.kind() == Kind::Object && s.entries().next().is_some());
+    let Some(given) = given else {
+        return out.extend_from_slice(NO_PARAMETERS);
+    };
+    if given.str("type").is_some_and(|t| t == "object") {
+        return schema(out, given, false);
     }
+    let mut members = Vec::new();
+    schema(&mut members, given, false);
+    out.extend_from_slice(b"{\"type\":\"object\"");
+    let mut tape = crate::json::Tape::new();
+    if let Ok(written) = tape.parse(&members) {
+        for (key, value) in written.entries().filter(|(key, _)| *key != "type") {
+            out.extend_from_slice(b",\"");
+            key.splice(out);
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value.raw());
+        }
+    }
+    out.push(b'}');
 }
 
 /// Appends a JSON Schema without Codex's own keyword `"encrypted": bool`, which strict providers
