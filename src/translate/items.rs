@@ -17,47 +17,44 @@ use crate::json::{Kind, Str, Tape, Value};
 use crate::provider::profile::{MidSystem, Replay};
 use std::collections::HashSet;
 
-/// The answer to a call that was never answered; providers refuse a call without one.
-const NO_OUTPUT: &[u8] = b"(no output: the call was interrupted)";
-
 /// One call of a turn, with its answer.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     /// Unique in the whole history; escaped.
-    id: Vec<u8>,
-    flat: String,
+    pub(super) id: Vec<u8>,
+    pub(super) flat: String,
     /// JSON text, escaped.
-    arguments: Vec<u8>,
-    answer: Option<Vec<Piece<'a>>>,
+    pub(super) arguments: Vec<u8>,
+    pub(super) answer: Option<Vec<Piece<'a>>>,
 }
 
 /// The model's turn that is being collected.
 #[derive(Default)]
-struct Turn<'a> {
-    reasoning: Option<Vec<u8>>,
+pub(super) struct Turn<'a> {
+    pub(super) reasoning: Option<Vec<u8>>,
     /// Escaped.
-    text: Vec<u8>,
-    calls: Vec<Call<'a>>,
+    pub(super) text: Vec<u8>,
+    pub(super) calls: Vec<Call<'a>>,
     /// Whether an output was seen; the next thing the model says is then another turn.
-    answered: bool,
+    pub(super) answered: bool,
 }
 
 /// Appends messages, in order, to one array.
 pub(super) struct Messages<'a, 'o> {
-    out: &'o mut Vec<u8>,
-    cx: Context<'a>,
-    dialect: &'o Dialect<'a>,
-    tools: &'o Toolbox,
-    diagnostics: &'o mut Vec<Diagnostic>,
+    pub(super) out: &'o mut Vec<u8>,
+    pub(super) cx: Context<'a>,
+    pub(super) dialect: &'o Dialect<'a>,
+    pub(super) tools: &'o Toolbox,
+    pub(super) diagnostics: &'o mut Vec<Diagnostic>,
     /// What stands in the one leading system message; `None` once that is written.
-    leading: Option<Vec<u8>>,
+    pub(super) leading: Option<Vec<u8>>,
     /// What is appended to it.
-    note: Option<Vec<u8>>,
-    first: bool,
-    turn: Turn<'a>,
-    ids: HashSet<String>,
-    scratch: Tape,
+    pub(super) note: Option<Vec<u8>>,
+    pub(super) first: bool,
+    pub(super) turn: Turn<'a>,
+    pub(super) ids: HashSet<String>,
+    pub(super) scratch: Tape,
     /// Whether the last message is the assistant's.
-    open_end: bool,
+    pub(super) open_end: bool,
 }
 
 impl<'a, 'o> Messages<'a, 'o> {
@@ -366,7 +363,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         }
     }
 
-    fn user_message(&mut self, pieces: &[Piece<'a>]) {
+    pub(super) fn user_message(&mut self, pieces: &[Piece<'a>]) {
         self.open("user");
         self.raw(",\"content\":");
         parts::write_content(self.out, pieces);
@@ -410,7 +407,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         }
     }
 
-    fn close_leading(&mut self) {
+    pub(super) fn close_leading(&mut self) {
         let Some(mut leading) = self.leading.take() else {
             return;
         };
@@ -426,111 +423,6 @@ impl<'a, 'o> Messages<'a, 'o> {
             write::quoted(self.out, &leading);
             self.raw("}");
         }
-    }
-
-    /// Writes the collected turn, if there is anything in it.
-    fn flush(&mut self) {
-        let turn = std::mem::take(&mut self.turn);
-        if turn.text.is_empty() && turn.calls.is_empty() {
-            return;
-        }
-        self.open("assistant");
-        self.raw(",\"content\":");
-        match (turn.text.is_empty(), self.cx.profile.content_empty_string) {
-            (true, false) => self.raw("null"),
-            _ => write::quoted(self.out, &turn.text),
-        }
-        self.replay(turn.reasoning.as_deref());
-        if !turn.calls.is_empty() {
-            self.tool_calls(&turn.calls);
-        }
-        self.raw("}");
-        self.open_end = turn.calls.is_empty();
-        let mut images = Vec::new();
-        for call in &turn.calls {
-            self.tool_message(call, &mut images);
-        }
-        if !images.is_empty() {
-            self.user_message(&images);
-        }
-    }
-
-    fn replay(&mut self, reasoning: Option<&[u8]>) {
-        let text = match (self.dialect.replay, reasoning) {
-            (Replay::None, _) | (Replay::Optional, None) => return,
-            (Replay::Required, None) => b"",
-            (_, Some(text)) => text,
-        };
-        self.raw(",");
-        write::string(self.out, &self.cx.profile.replay_field);
-        self.raw(":");
-        write::quoted(self.out, text);
-    }
-
-    fn tool_calls(&mut self, calls: &[Call<'a>]) {
-        self.raw(",\"tool_calls\":[");
-        for (i, call) in calls.iter().enumerate() {
-            self.raw(if i > 0 { ",{\"id\":" } else { "{\"id\":" });
-            write::quoted(self.out, &call.id);
-            self.raw(",\"type\":\"function\",\"function\":{\"name\":");
-            write::string(self.out, &call.flat);
-            self.raw(",\"arguments\":");
-            write::quoted(self.out, &call.arguments);
-            self.raw("}}");
-        }
-        self.raw("]");
-    }
-
-    /// The answer to a call. Images that cannot stand in it are moved to `images`, for a user
-    /// message behind the block (rule I).
-    fn tool_message(&mut self, call: &Call<'a>, images: &mut Vec<Piece<'a>>) {
-        self.open("tool");
-        self.raw(",\"tool_call_id\":");
-        write::quoted(self.out, &call.id);
-        self.raw(",\"content\":");
-        match &call.answer {
-            None => write::quoted(self.out, NO_OUTPUT),
-            Some(pieces) if self.dialect.images_tool => parts::write_content(self.out, pieces),
-            Some(pieces) => {
-                let mut shown = Vec::with_capacity(pieces.len());
-                let mut moved = 0;
-                for piece in pieces {
-                    if !piece.is_image() {
-                        shown.push(piece.clone());
-                        continue;
-                    }
-                    if moved == 0 {
-                        let title = format!("Image(s) returned by tool call {}:", call.flat);
-                        images.push(Piece::Made(title.into_bytes()));
-                    }
-                    moved += 1;
-                    let note = format!("[image {moved}: see next message]");
-                    shown.push(Piece::Made(note.into_bytes()));
-                    images.push(piece.clone());
-                }
-                parts::write_content(self.out, &shown);
-            }
-        }
-        self.raw("}");
-    }
-
-    /// Starts a message: `{"role":…`.
-    fn open(&mut self, role: &str) {
-        self.close_leading();
-        let comma = if std::mem::take(&mut self.first) {
-            ""
-        } else {
-            ","
-        };
-        self.raw(comma);
-        self.raw("{\"role\":\"");
-        self.raw(role);
-        self.raw("\"");
-        self.open_end = false;
-    }
-
-    fn raw(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
     }
 
     fn diagnostic(&mut self, code: &'static str, path: String, message: &str) {

@@ -1,5 +1,6 @@
 //! The two dialects joined.
 
+mod blocks;
 mod calls;
 mod choice;
 pub mod diagnostic;
