@@ -124,17 +124,20 @@ fn is_tool(tool: Value<'_>) -> bool {
         return false;
     };
     let named = tool.str("name").is_some();
+    let fits = [
+        ("parameters", Kind::Object),
+        ("description", Kind::String),
+        ("strict", Kind::Bool),
+        ("defer_loading", Kind::Bool),
+        ("external_web_access", Kind::Bool),
+    ]
+    .iter()
+    .all(|(key, kind)| tool.present(key).is_none_or(|v| v.kind() == *kind));
+    if !fits {
+        return false;
+    }
     match &*kind.text() {
-        "function" => {
-            named
-                && [
-                    ("parameters", Kind::Object),
-                    ("description", Kind::String),
-                    ("strict", Kind::Bool),
-                ]
-                .iter()
-                .all(|(key, kind)| tool.present(key).is_none_or(|v| v.kind() == *kind))
-        }
+        "function" => named,
         "custom" => named && tool.present("format").is_none_or(is_format),
         "namespace" => {
             named
