@@ -1,1 +1,290 @@
-//! What the error bodies of providers mean.
+//! What the error bodies of providers mean: every shape that they use, and one class each.
+
+use crate::error::{Error, Kind, Source};
+use crate::json::{Tape, Value};
+use crate::limits;
+
+/// Seconds that a client is told to wait where the provider says "too fast" but not how long.
+/// Codex gives up at once on a 429 without `Retry-After`.
+const RETRY_AFTER_UNKNOWN_S: u32 = 5;
+
+/// What an error body says, whatever its shape.
+#[derive(Debug, Default)]
+struct Said {
+    message: String,
+    code: String,
+    kind: String,
+    status: Option<u16>,
+}
+
+/// Classifies an error answer. `status` is the HTTP status, or 200 for an error inside a stream.
+/// No HTML, no key and at most [`limits::ERROR_MESSAGE_BYTES_MAX`] of the provider's words reach
+/// the client.
+pub fn classify(status: u16, body: &[u8], retry_after_s: Option<u32>) -> Error {
+    let mut tape = Tape::new();
+    let said = tape.parse(body).map(read).unwrap_or_default();
+    let status = match (status, said.status) {
+        (200, Some(inner)) => inner,
+        (status, _) => status,
+    };
+    let kind = kind_of(status, &said);
+    let mut message = match said.message.is_empty() {
+        true => format!("The provider answered with HTTP status {status}."),
+        false => clean(&said.message),
+    };
+    let wait = match kind {
+        Kind::RateLimited => Some(retry_after_s.unwrap_or(RETRY_AFTER_UNKNOWN_S)),
+        Kind::Overloaded | Kind::UpstreamBroken => retry_after_s,
+        _ => None,
+    };
+    if let (Kind::RateLimited, Some(wait)) = (kind, wait) {
+        // Codex reads the time from the message when the error comes inside a stream.
+        if !message.to_ascii_lowercase().contains("try again in") {
+            message.push_str(&format!(" Please try again in {wait}s."));
+        }
+    }
+    if kind == Kind::ProviderAuth {
+        message = format!("The provider refused the gateway's credentials: {message}");
+    }
+    let mut error = Error::new(Source::Upstream, kind, message);
+    error.retry_after_s = wait;
+    if kind == Kind::BadRequest && !said.code.is_empty() && legal_code(&said.code) {
+        error.code = Some(said.code);
+    }
+    error
+}
+
+fn read(body: Value<'_>) -> Said {
+    // Gemini wraps the object in a list.
+    let body = body.items().next().unwrap_or(body);
+    let text = |v: Value<'_>, key: &str| v.str(key).map(|s| s.text().into_owned());
+    let mut said = Said::default();
+    let error = body.present("error");
+    let inner = error.filter(|e| e.as_str().is_none()).unwrap_or(body);
+    if let Some(base) = body.present("base_resp") {
+        said.message = text(base, "status_msg").unwrap_or_default();
+        let number = base.get("status_code").map(raw).unwrap_or_default();
+        said.code = format!("base_resp.{number}");
+        return said;
+    }
+    said.message = error
+        .and_then(|e| e.as_str())
+        .map(|s| s.text().into_owned())
+        .or_else(|| text(inner, "message"))
+        .or_else(|| text(body, "detail"))
+        .or_else(|| body.present("detail").map(raw))
+        .unwrap_or_default();
+    if let Some(original) = inner.present("metadata").and_then(|m| text(m, "raw")) {
+        said.message = format!("{}: {original}", said.message);
+    }
+    said.code = inner.present("code").map(raw).unwrap_or_default();
+    said.kind = text(inner, "type").unwrap_or_default();
+    said.status = said.code.parse().ok().filter(|s| (400..600).contains(s));
+    said
+}
+
+fn raw(value: Value<'_>) -> String {
+    match value.as_str() {
+        Some(text) => text.text().into_owned(),
+        None => String::from_utf8_lossy(value.raw()).into_owned(),
+    }
+}
+
+fn kind_of(status: u16, said: &Said) -> Kind {
+    let text = said.message.to_ascii_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|p| text.contains(p));
+    let code = |codes: &[&str]| codes.iter().any(|c| said.code == *c || said.kind == *c);
+    let overflow = [
+        "maximum context length",
+        "context window",
+        "context length",
+        "prompt is too long",
+        "too many input tokens",
+        "exceeds the context",
+    ];
+    if code(&[
+        "context_length_exceeded",
+        "exceed_context_size_error",
+        "1261",
+        "base_resp.1039",
+    ]) || (matches!(status, 200 | 400 | 403 | 413 | 422)) && says(&overflow)
+    {
+        return Kind::ContextOverflow;
+    }
+    let quota = [
+        "insufficient balance",
+        "insufficient_quota",
+        "exceeded your current quota",
+        "quota exceeded",
+    ];
+    if status == 402 || code(&["insufficient_quota", "1113", "base_resp.1008"]) || says(&quota) {
+        return Kind::Quota;
+    }
+    if code(&[
+        "content_filter",
+        "1301",
+        "base_resp.1026",
+        "base_resp.1027",
+        "data_inspection_failed",
+    ]) {
+        return Kind::ContentFilter;
+    }
+    if code(&["model_not_found"]) || status == 404 {
+        return Kind::ModelNotFound;
+    }
+    let auth = [
+        "invalid_api_key",
+        "authentication_error",
+        "base_resp.1004",
+        "base_resp.2049",
+    ];
+    if status == 429
+        || code(&[
+            "rate_limit_exceeded",
+            "rate_limit_error",
+            "1302",
+            "1303",
+            "1305",
+            "base_resp.1002",
+        ])
+    {
+        return Kind::RateLimited;
+    }
+    if matches!(status, 401 | 403) || status == 200 && code(&auth) {
+        return Kind::ProviderAuth;
+    }
+    if matches!(status, 503 | 529) || says(&["overloaded", "no available"]) {
+        return Kind::Overloaded;
+    }
+    match status {
+        400 | 405 | 406 | 409..=428 | 430..=499 => Kind::BadRequest,
+        200 if code(&["invalid_request_error", "BadRequestError", "base_resp.2013"]) => {
+            Kind::BadRequest
+        }
+        _ => Kind::UpstreamBroken,
+    }
+}
+
+fn legal_code(code: &str) -> bool {
+    code.len() <= 64
+        && code
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+/// The provider's words, cut to a bearable length, with anything like a key masked.
+fn clean(message: &str) -> String {
+    let mut end = message.len().min(limits::ERROR_MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let masked: Vec<&str> = message[..end]
+        .split(' ')
+        .map(|word| {
+            let bare = word.trim_start_matches(['"', '\'', '(', '`']);
+            let long = bare.len() > 12;
+            if long && (bare.starts_with("sk-") || bare.starts_with("tp-")) {
+                "***"
+            } else {
+                word
+            }
+        })
+        .collect();
+    masked.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(status: u16, body: &str) -> Kind {
+        classify(status, body.as_bytes(), None).kind
+    }
+
+    #[test]
+    fn every_shape_is_read() {
+        let overflow = "This model's maximum context length is 4096 tokens";
+        let cases = [
+            (
+                400,
+                format!(r#"{{"error":{{"message":"{overflow}"}}}}"#),
+                Kind::ContextOverflow,
+            ),
+            (
+                400,
+                format!(r#"{{"object":"error","message":"{overflow}"}}"#),
+                Kind::ContextOverflow,
+            ),
+            (
+                200,
+                r#"{"error":{"code":"context_length_exceeded","message":"x"}}"#.into(),
+                Kind::ContextOverflow,
+            ),
+            (400, r#"{"error":"plain text"}"#.into(), Kind::BadRequest),
+            (
+                422,
+                r#"{"detail":[{"msg":"bad"}]}"#.into(),
+                Kind::BadRequest,
+            ),
+            (
+                401,
+                r#"{"error":{"message":"no"}}"#.into(),
+                Kind::ProviderAuth,
+            ),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance"}}"#.into(),
+                Kind::Quota,
+            ),
+            (
+                429,
+                r#"{"error":{"message":"slow"}}"#.into(),
+                Kind::RateLimited,
+            ),
+            (
+                429,
+                r#"{"error":{"code":"insufficient_quota","message":"q"}}"#.into(),
+                Kind::Quota,
+            ),
+            (
+                200,
+                r#"{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}"#.into(),
+                Kind::Quota,
+            ),
+            (
+                200,
+                r#"{"error":{"code":429,"message":"x","metadata":{"raw":"too fast"}}}"#.into(),
+                Kind::RateLimited,
+            ),
+            (500, "<html>oops</html>".into(), Kind::UpstreamBroken),
+            (529, "".into(), Kind::Overloaded),
+            (
+                404,
+                r#"[{"error":{"message":"no such model"}}]"#.into(),
+                Kind::ModelNotFound,
+            ),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(kind(status, &body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_reaches_the_client_is_clean() {
+        let error = classify(500, b"<html><b>secret page</b></html>", None);
+        assert!(!error.message.contains("html"));
+        let error = classify(
+            401,
+            br#"{"error":{"message":"bad key sk-0123456789abcdef here"}}"#,
+            None,
+        );
+        assert!(!error.message.contains("0123456789"), "{}", error.message);
+        let error = classify(429, b"{}", Some(7));
+        assert_eq!(error.retry_after_s, Some(7));
+        assert!(error.message.contains("try again in 7s"));
+        let long = format!(r#"{{"error":"{}"}}"#, "é".repeat(5000));
+        assert!(
+            classify(400, long.as_bytes(), None).message.len() <= limits::ERROR_MESSAGE_BYTES_MAX
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! The Chat Completions dialect, which most providers speak.
+//! The Chat Completions dialect, which most providers speak. Its chunks are read where they are
+//! translated; here is what its errors mean.
 
-pub mod delta;
 pub mod error;

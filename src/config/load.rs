@@ -60,7 +60,11 @@ struct Loader<'a> {
 /// Loads `file`, or, without one, what the environment gives.
 pub fn load(file: Option<&Path>, env: Env<'_>) -> Result<Snapshot, ConfigError> {
     let Some(path) = file else {
-        let loader = Loader { file: "environment".into(), text: String::new(), env };
+        let loader = Loader {
+            file: "environment".into(),
+            text: String::new(),
+            env,
+        };
         return loader.resolve(Draft::default());
     };
     let name = path.display().to_string();
@@ -76,10 +80,19 @@ pub fn load(file: Option<&Path>, env: Env<'_>) -> Result<Snapshot, ConfigError> 
 
 /// Like [`load`], from text.
 pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Snapshot, ConfigError> {
-    let loader = Loader { file: name.into(), text: text.into(), env };
+    let loader = Loader {
+        file: name.into(),
+        text: text.into(),
+        env,
+    };
     let draft = toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |s| s.start);
-        loader.error(at, "", format!("{}.", e.message()), "see the README for the keys there are.")
+        loader.error(
+            at,
+            "",
+            format!("{}.", e.message()),
+            "see the README for the keys there are.",
+        )
     })?;
     loader.resolve(draft)
 }
@@ -97,7 +110,13 @@ impl Loader<'_> {
             false => self.text[..at.min(self.text.len())].matches('\n').count() + 1,
         };
         let (file, key) = (self.file.clone(), key.to_owned());
-        ConfigError { file, line, key, what: what.into(), mend: mend.into() }
+        ConfigError {
+            file,
+            line,
+            key,
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 
     /// Replaces `${VAR}` by the variable's value.
@@ -112,7 +131,12 @@ impl Loader<'_> {
             let name = &rest[begin + 2..begin + len];
             out.push_str(&(self.env)(name).ok_or_else(|| {
                 let what = format!("the environment variable {name} is not set.");
-                self.error(at, key, what, format!("export {name}, or write the value here."))
+                self.error(
+                    at,
+                    key,
+                    what,
+                    format!("export {name}, or write the value here."),
+                )
             })?);
             rest = &rest[begin + len + 1..];
         }
@@ -124,7 +148,10 @@ impl Loader<'_> {
         let listen = self.listen(&draft, keys.is_empty())?;
         let mut providers = BTreeMap::new();
         for (name, provider) in &draft.providers {
-            providers.insert(name.clone(), Arc::new(self.provider(&draft, name, provider)?));
+            providers.insert(
+                name.clone(),
+                Arc::new(self.provider(&draft, name, provider)?),
+            );
         }
         if providers.is_empty() {
             providers = self.providers_of_environment()?;
@@ -135,14 +162,25 @@ impl Loader<'_> {
             n => n,
         };
         let ca_file = match &draft.ca_file {
-            Some(file) => {
-                Some(PathBuf::from(self.expand(file.span().start, "ca_file", file.get_ref())?))
-            }
+            Some(file) => Some(PathBuf::from(self.expand(
+                file.span().start,
+                "ca_file",
+                file.get_ref(),
+            )?)),
             None => None,
         };
         let seal_key = self.seal_key(&draft, &providers)?;
         let timeouts = self.timeouts(&draft)?;
-        Ok(Snapshot { listen, workers, keys, providers, models, seal_key, timeouts, ca_file })
+        Ok(Snapshot {
+            listen,
+            workers,
+            keys,
+            providers,
+            models,
+            seal_key,
+            timeouts,
+            ca_file,
+        })
     }
 
     fn keys(&self, draft: &Draft) -> Result<Vec<ClientKey>, ConfigError> {
@@ -170,7 +208,10 @@ impl Loader<'_> {
                     return Err(self.error(at, &path, "needs one of key and sha256.", mend));
                 }
             };
-            keys.push(ClientKey { name: key.name.clone(), sha256 });
+            keys.push(ClientKey {
+                name: key.name.clone(),
+                sha256,
+            });
         }
         Ok(keys)
     }
@@ -227,11 +268,18 @@ impl Loader<'_> {
         builtin::merge(&mut table, &own.overrides);
         let profile = Profile::from_table(profile_name, table).map_err(|e| {
             let what = format!("its profile is not legal: {}.", e.message());
-            self.error(at, &path, what, "see src/provider/profile.rs for the fields there are.")
+            self.error(
+                at,
+                &path,
+                what,
+                "see src/provider/profile.rs for the fields there are.",
+            )
         })?;
         let base_url = match &own.base_url {
             Some(url) => self.expand(at, &path, url)?,
-            None => self.first(&profile.base_url_env).unwrap_or(profile.base_url.clone()),
+            None => self
+                .first(&profile.base_url_env)
+                .unwrap_or(profile.base_url.clone()),
         };
         let key = match &own.api_key {
             Some(key) => Some(self.expand(at, &path, key)?),
@@ -265,11 +313,20 @@ impl Loader<'_> {
             }
         }
         let key = key.map(Secret::new);
-        Ok(Provider { name: name.into(), profile, origin, path_prefix, key })
+        Ok(Provider {
+            name: name.into(),
+            profile,
+            origin,
+            path_prefix,
+            key,
+        })
     }
 
     fn first(&self, variables: &[String]) -> Option<String> {
-        variables.iter().find_map(|v| (self.env)(v)).filter(|v| !v.is_empty())
+        variables
+            .iter()
+            .find_map(|v| (self.env)(v))
+            .filter(|v| !v.is_empty())
     }
 
     fn providers_of_environment(&self) -> Result<BTreeMap<String, Arc<Provider>>, ConfigError> {
@@ -307,7 +364,12 @@ impl Loader<'_> {
             for target in targets {
                 let Some((provider, model)) = target.split_once('/') else {
                     let what = format!("{target:?} is not provider/model.");
-                    return Err(self.error(at, &path, what, "write it like \"deepseek/deepseek-v4-pro\"."));
+                    return Err(self.error(
+                        at,
+                        &path,
+                        what,
+                        "write it like \"deepseek/deepseek-v4-pro\".",
+                    ));
                 };
                 let Some(provider) = providers.get(provider) else {
                     let known: Vec<&str> = providers.keys().map(String::as_str).collect();
@@ -315,7 +377,10 @@ impl Loader<'_> {
                     let mend = format!("use one of: {}.", known.join(", "));
                     return Err(self.error(at, &path, what, mend));
                 };
-                resolved.push(Target { provider: Arc::clone(provider), model: model.into() });
+                resolved.push(Target {
+                    provider: Arc::clone(provider),
+                    model: model.into(),
+                });
             }
             if resolved.is_empty() {
                 return Err(self.error(at, &path, "the chain is empty.", "name a target."));
@@ -340,8 +405,11 @@ impl Loader<'_> {
         }
         // Nodes with the same provider keys share a seal key, and it survives restarts.
         let mut material = b"strait seal key v1".to_vec();
-        let secrets: Vec<&str> =
-            providers.values().filter_map(|p| p.key.as_ref()).map(Secret::expose).collect();
+        let secrets: Vec<&str> = providers
+            .values()
+            .filter_map(|p| p.key.as_ref())
+            .map(Secret::expose)
+            .collect();
         if secrets.is_empty() {
             let mut random = [0; 32];
             let rng = ring::rand::SystemRandom::new();
@@ -417,16 +485,22 @@ pub fn parse_url(url: &str) -> Result<(Origin, String), &'static str> {
     }
     let default = if tls { 443 } else { 80 };
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            (host, port.parse().map_err(|_| "has a port that is not a number")?)
-        }
+        Some((host, port)) if !port.contains(']') => (
+            host,
+            port.parse()
+                .map_err(|_| "has a port that is not a number")?,
+        ),
         _ => (authority, default),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
         return Err("names no host");
     }
-    let origin = Origin { tls, host: host.to_ascii_lowercase(), port };
+    let origin = Origin {
+        tls,
+        host: host.to_ascii_lowercase(),
+        port,
+    };
     Ok((origin, path.trim_end_matches('/').to_owned()))
 }
 
@@ -451,28 +525,55 @@ mod tests {
         let snapshot = load(None, &env).unwrap();
         assert_eq!(snapshot.providers.keys().collect::<Vec<_>>(), ["deepseek"]);
         assert!(snapshot.listen[0].ip().is_loopback());
-        assert_eq!(snapshot.resolve("deepseek-v4-pro").unwrap()[0].model, "deepseek-v4-pro");
+        assert_eq!(
+            snapshot.resolve("deepseek-v4-pro").unwrap()[0].model,
+            "deepseek-v4-pro"
+        );
         assert_eq!(snapshot.resolve("deepseek/x").unwrap()[0].model, "x");
-        assert_eq!(snapshot.resolve("gpt-5.5").unwrap()[0].provider.name, "deepseek");
+        assert_eq!(
+            snapshot.resolve("gpt-5.5").unwrap()[0].provider.name,
+            "deepseek"
+        );
     }
 
     #[test]
     fn mistakes_name_file_line_key_and_mend() {
         let cases = [
             ("x = 1", "strait.toml:1"),
-            ("\nlisten = [\"0.0.0.0:1\"]", "strait.toml:2: listen: 0.0.0.0:1 is beyond loopback"),
+            (
+                "\nlisten = [\"0.0.0.0:1\"]",
+                "strait.toml:2: listen: 0.0.0.0:1 is beyond loopback",
+            ),
             ("listen = [\"here\"]", "is not an address"),
-            ("[providers.deepseek]\napi_key = \"${NOPE}\"", "variable NOPE is not set"),
+            (
+                "[providers.deepseek]\napi_key = \"${NOPE}\"",
+                "variable NOPE is not set",
+            ),
             ("[providers.foo]\n", "there is no profile \"foo\""),
             ("[providers.openai]\n", "export OPENAI_API_KEY"),
-            ("[providers.deepseek]\nbase_url = \"ftp://x\"", "does not begin with http://"),
-            ("[models]\n\n\"fast\" = \"zhipo/x\"", "strait.toml:3: models.\"fast\": no provider is called \"zhipo\""),
+            (
+                "[providers.deepseek]\nbase_url = \"ftp://x\"",
+                "does not begin with http://",
+            ),
+            (
+                "[models]\n\n\"fast\" = \"zhipo/x\"",
+                "strait.toml:3: models.\"fast\": no provider is called \"zhipo\"",
+            ),
             ("[models]\na = \"b\"", "is not provider/model"),
-            ("[timeouts]\nhold_s = 0.0", "timeouts.hold_s: is out of range"),
+            (
+                "[timeouts]\nhold_s = 0.0",
+                "timeouts.hold_s: is out of range",
+            ),
             ("seal_key = \"abc\"", "is not 32 bytes"),
             ("[[keys]]\nname = \"a\"", "needs one of key and sha256"),
-            ("[providers.deepseek.override]\nnope = 1", "its profile is not legal"),
-            ("listen = [\"127.0.0.1:5\", \"127.0.0.1:5\"]", "is listed twice"),
+            (
+                "[providers.deepseek.override]\nnope = 1",
+                "its profile is not legal",
+            ),
+            (
+                "listen = [\"127.0.0.1:5\", \"127.0.0.1:5\"]",
+                "is listed twice",
+            ),
         ];
         for (text, expected) in cases {
             let said = mistake(text);

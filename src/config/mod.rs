@@ -103,9 +103,17 @@ impl Snapshot {
         let (origin, path_prefix) =
             load::parse_url(base_url).expect("the caller gives a base URL of its own making");
         let name = profile.name.clone();
-        let provider =
-            Arc::new(Provider { name: name.clone(), profile, origin, path_prefix, key: None });
-        let any = Target { provider: Arc::clone(&provider), model: "*".into() };
+        let provider = Arc::new(Provider {
+            name: name.clone(),
+            profile,
+            origin,
+            path_prefix,
+            key: None,
+        });
+        let any = Target {
+            provider: Arc::clone(&provider),
+            model: "*".into(),
+        };
         Snapshot {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             workers: 1,
@@ -134,13 +142,19 @@ impl Snapshot {
         if let Some((provider, name)) = model.split_once('/') {
             if let Some(provider) = self.providers.get(provider) {
                 let provider = Arc::clone(provider);
-                return Some(vec![Target { provider, model: name.into() }]);
+                return Some(vec![Target {
+                    provider,
+                    model: name.into(),
+                }]);
             }
         }
         let listed = |p: &&Arc<Provider>| p.profile.models.contains_key(model);
         if let Some(provider) = self.providers.values().find(listed) {
             let provider = Arc::clone(provider);
-            return Some(vec![Target { provider, model: model.into() }]);
+            return Some(vec![Target {
+                provider,
+                model: model.into(),
+            }]);
         }
         match self.models.get("*") {
             Some(chain) => Some(named(chain, model)),
@@ -165,7 +179,11 @@ impl Snapshot {
         let mut found = Err(());
         // Every key is compared, each in constant time, so that timing says nothing.
         for key in &self.keys {
-            let differs = key.sha256.iter().zip(digest).fold(0, |d, (a, b)| d | (a ^ b));
+            let differs = key
+                .sha256
+                .iter()
+                .zip(digest)
+                .fold(0, |d, (a, b)| d | (a ^ b));
             if std::hint::black_box(differs) == 0 {
                 found = Ok(Some(key.name.as_str()));
             }
@@ -182,7 +200,10 @@ impl Snapshot {
             }
         }
         for (alias, chain) in self.models.iter().filter(|(alias, _)| *alias != "*") {
-            entries.insert(alias.clone(), entry(alias, &chain[0].provider, &chain[0].model));
+            entries.insert(
+                alias.clone(),
+                entry(alias, &chain[0].provider, &chain[0].model),
+            );
         }
         entries.into_values().collect()
     }
@@ -199,7 +220,12 @@ fn named(chain: &[Target], requested: &str) -> Vec<Target> {
 }
 
 fn entry(slug: &str, provider: &Provider, model: &str) -> catalog::Entry {
-    let own = provider.profile.models.get(model).cloned().unwrap_or_default();
+    let own = provider
+        .profile
+        .models
+        .get(model)
+        .cloned()
+        .unwrap_or_default();
     catalog::Entry {
         slug: slug.to_owned(),
         display_name: own.display_name.unwrap_or_else(|| slug.to_owned()),

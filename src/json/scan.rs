@@ -539,6 +539,14 @@ impl<'a> Str<'a> {
     /// The empty string.
     pub const EMPTY: Str<'static> = Str { raw: b"", flags: 0 };
 
+    /// A string of the program's own that needs no escaping.
+    pub(crate) const fn plain(text: &'static str) -> Str<'static> {
+        Str {
+            raw: text.as_bytes(),
+            flags: 0,
+        }
+    }
+
     /// Whether the string is empty.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()

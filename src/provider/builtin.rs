@@ -8,7 +8,10 @@ use toml::Table;
 const FILES: &[(&str, &str)] = &[
     ("deepseek", include_str!("profiles/deepseek.toml")),
     ("openai", include_str!("profiles/openai.toml")),
-    ("openai-compatible", include_str!("profiles/openai-compatible.toml")),
+    (
+        "openai-compatible",
+        include_str!("profiles/openai-compatible.toml"),
+    ),
 ];
 
 /// The built-in profiles as written, by name.
@@ -16,7 +19,10 @@ pub fn tables() -> &'static BTreeMap<&'static str, Table> {
     static TABLES: OnceLock<BTreeMap<&'static str, Table>> = OnceLock::new();
     TABLES.get_or_init(|| {
         let parse = |(name, text): &(&'static str, &str)| {
-            (*name, text.parse().expect("a test parses every built-in profile"))
+            (
+                *name,
+                text.parse().expect("a test parses every built-in profile"),
+            )
         };
         FILES.iter().map(parse).collect()
     })

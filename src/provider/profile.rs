@@ -188,7 +188,9 @@ impl Profile {
     /// The dialect for one model: the provider's, with what the model overrides.
     pub fn for_model(&self, model: &str) -> std::borrow::Cow<'_, Profile> {
         use std::borrow::Cow;
-        let Some(own) = self.models.get(model) else { return Cow::Borrowed(self) };
+        let Some(own) = self.models.get(model) else {
+            return Cow::Borrowed(self);
+        };
         let mut profile = self.clone();
         if let Some(efforts) = &own.efforts {
             profile.efforts.clone_from(efforts);

@@ -54,7 +54,10 @@ pub fn list(entries: &[Entry], codex: bool) -> Vec<u8> {
 /// A stable `ETag` for a list.
 pub fn etag(list: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, list);
-    let hex: String = digest.as_ref()[..8].iter().map(|b| format!("{b:02x}")).collect();
+    let hex: String = digest.as_ref()[..8]
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     format!("\"{hex}\"")
 }
 
@@ -67,14 +70,20 @@ fn codex_entry(out: &mut Vec<u8>, entry: &Entry, priority: usize) {
     write::string(out, &format!("{} through Strait", entry.owner));
     out.extend_from_slice(b",\"supported_reasoning_levels\":[");
     for (i, effort) in entry.efforts.iter().enumerate() {
-        out.extend_from_slice(if i > 0 { b",{\"effort\":" } else { b"{\"effort\":" });
+        out.extend_from_slice(if i > 0 {
+            b",{\"effort\":"
+        } else {
+            b"{\"effort\":"
+        });
         write::string(out, effort);
         out.extend_from_slice(b",\"description\":");
         write::string(out, describe(effort));
         out.push(b'}');
     }
     out.push(b']');
-    let default = ["medium", "high"].iter().find(|e| entry.efforts.iter().any(|o| o == *e));
+    let default = ["medium", "high"]
+        .iter()
+        .find(|e| entry.efforts.iter().any(|o| o == *e));
     if let Some(default) = default {
         out.extend_from_slice(b",\"default_reasoning_level\":");
         write::string(out, default);
@@ -87,7 +96,11 @@ fn codex_entry(out: &mut Vec<u8>, entry: &Entry, priority: usize) {
     write::uint(out, entry.context_window);
     out.extend_from_slice(b",\"max_context_window\":");
     write::uint(out, entry.context_window);
-    let modalities: &[u8] = if entry.images { b"[\"text\",\"image\"]" } else { b"[\"text\"]" };
+    let modalities: &[u8] = if entry.images {
+        b"[\"text\",\"image\"]"
+    } else {
+        b"[\"text\"]"
+    };
     out.extend_from_slice(b",\"auto_compact_token_limit\":null,\"effective_context_window_percent\":95,\"experimental_supported_tools\":[],\"input_modalities\":");
     out.extend_from_slice(modalities);
     out.extend_from_slice(b",\"supports_search_tool\":false,\"use_responses_lite\":false,\"supports_reasoning_effort_updates\":false}");
@@ -124,9 +137,17 @@ mod tests {
         let both: serde_json::Value = serde_json::from_slice(&list(&[entry], true)).unwrap();
         let model = &both["models"][0];
         for required in [
-            "slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility",
-            "supported_in_api", "priority", "support_verbosity", "truncation_policy",
-            "experimental_supported_tools", "base_instructions",
+            "slug",
+            "display_name",
+            "supported_reasoning_levels",
+            "shell_type",
+            "visibility",
+            "supported_in_api",
+            "priority",
+            "support_verbosity",
+            "truncation_policy",
+            "experimental_supported_tools",
+            "base_instructions",
         ] {
             assert!(model.get(required).is_some(), "{required}");
         }

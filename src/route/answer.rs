@@ -49,7 +49,13 @@ impl Framing {
             fields.push(("upgrade", "HTTP/1.1"));
         }
         fields.extend_from_slice(more);
-        self.whole(out, error.status(), "application/json", &fields, &error.body());
+        self.whole(
+            out,
+            error.status(),
+            "application/json",
+            &fields,
+            &error.body(),
+        );
     }
 
     /// Appends the head of a stream of unknown length.
@@ -60,7 +66,10 @@ impl Framing {
         content_type: &str,
         more: &[(&str, &str)],
     ) {
-        let mut fields = vec![("content-type", content_type), ("cache-control", "no-cache")];
+        let mut fields = vec![
+            ("content-type", content_type),
+            ("cache-control", "no-cache"),
+        ];
         fields.push(("x-accel-buffering", "no"));
         if self.http11 {
             fields.push(("transfer-encoding", "chunked"));
@@ -72,7 +81,11 @@ impl Framing {
 
     /// Begins a piece of a stream's body; what is appended next belongs to it.
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
-        if self.http11 { chunk_begin(out) } else { out.len() }
+        if self.http11 {
+            chunk_begin(out)
+        } else {
+            out.len()
+        }
     }
 
     /// Ends a piece begun by [`Framing::begin`]; an empty piece leaves no trace.
@@ -108,7 +121,11 @@ fn source_name(source: Source) -> &'static str {
 
 /// A whole answer, with `connection: close`, for a head that could not be read.
 pub fn refuse(error: &Error) -> Vec<u8> {
-    let framing = Framing { http11: true, keep_alive: false, head_only: false };
+    let framing = Framing {
+        http11: true,
+        keep_alive: false,
+        head_only: false,
+    };
     let mut out = Vec::new();
     framing.error(&mut out, error, &[]);
     out

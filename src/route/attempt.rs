@@ -101,7 +101,8 @@ impl Attempt {
             (Endpoint::Responses, Wire::Responses) => Ok(Self::passed(order, "/responses")),
             (Endpoint::Chat, Wire::Chat) => Ok(Self::passed(order, "/chat/completions")),
             _ => {
-                let message = "This model is served by a Responses provider; ask for it on /v1/responses.";
+                let message =
+                    "This model is served by a Responses provider; ask for it on /v1/responses.";
                 Err(Error::new(Source::Gateway, Kind::Unsupported, message).with_param("model"))
             }
         }
@@ -116,10 +117,22 @@ impl Attempt {
             seal_key: &order.snapshot.seal_key,
         };
         let translated = request::translate(order.request, cx)?;
-        let codex = order.head.headers.get("originator").is_some_and(|o| o.starts_with("codex"));
-        let requested = order.request.str("model").map(|m| m.text()).unwrap_or_default();
+        let codex = order
+            .head
+            .headers
+            .get("originator")
+            .is_some_and(|o| o.starts_with("codex"));
+        let requested = order
+            .request
+            .str("model")
+            .map(|m| m.text())
+            .unwrap_or_default();
         let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
-        let sink = if translated.stream { Sink::Sse } else { Sink::Json };
+        let sink = if translated.stream {
+            Sink::Sse
+        } else {
+            Sink::Json
+        };
         let seal = translated
             .encrypted_reasoning
             .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
@@ -149,7 +162,11 @@ impl Attempt {
     }
 
     fn passed(order: Order<'_>, path: &str) -> Attempt {
-        let stream = order.request.get("stream").and_then(|s| s.as_bool()).unwrap_or(false);
+        let stream = order
+            .request
+            .get("stream")
+            .and_then(|s| s.as_bool())
+            .unwrap_or(false);
         let model = order.request.get("model");
         let renamed = model.filter(|m| m.as_str().is_some_and(|s| s != *order.target.model));
         let bytes = match renamed {
@@ -162,7 +179,11 @@ impl Attempt {
                 upstream::request(&order.target, path, stream, &body)
             }
         };
-        let tap = if order.endpoint == Endpoint::Chat { Tap::chat() } else { Tap::responses() };
+        let tap = if order.endpoint == Endpoint::Chat {
+            Tap::chat()
+        } else {
+            Tap::responses()
+        };
         Self::with(order, bytes, Mode::Pass(Box::new(tap)), stream)
     }
 
@@ -268,8 +289,12 @@ impl Attempt {
                     true => UpstreamEnd::Clean,
                     false => UpstreamEnd::Broken(early_end(why, true)),
                 };
-                let Some(now) = now else { return Err(early_end(why, true)) };
-                self.stream(now, out, |attempt, out| attempt.finish(end, out).map(|()| true))
+                let Some(now) = now else {
+                    return Err(early_end(why, true));
+                };
+                self.stream(now, out, |attempt, out| {
+                    attempt.finish(end, out).map(|()| true)
+                })
             }
             Body::Error => Err(self.classify()),
             Body::Object if clean => self.object(out),
@@ -288,7 +313,11 @@ impl Attempt {
         }
         if due(self.silent_by()) {
             let begun = self.answer.begun();
-            let limit = if begun { self.timeouts.silence } else { self.timeouts.first_byte };
+            let limit = if begun {
+                self.timeouts.silence
+            } else {
+                self.timeouts.first_byte
+            };
             let message = format!("The provider was silent for {} s.", limit.as_secs_f32());
             return Err(Error::new(Source::Upstream, Kind::UpstreamTimeout, message));
         }
@@ -296,7 +325,11 @@ impl Attempt {
             let held = !self.head_sent;
             return self.stream(now, out, |attempt, out| {
                 if let Mode::Translate(translator, _) = &mut attempt.mode {
-                    if held { translator.commit(out) } else { translator.keepalive(out) }
+                    if held {
+                        translator.commit(out)
+                    } else {
+                        translator.keepalive(out)
+                    }
                 }
                 attempt.last_output = Some(now);
                 attempt.head_sent |= held;
@@ -308,10 +341,15 @@ impl Attempt {
 
     /// When [`Attempt::deadline`] is next due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.finish_by(), self.silent_by(), self.hold_until(), self.keepalive_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.finish_by(),
+            self.silent_by(),
+            self.hold_until(),
+            self.keepalive_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Ends a committed stream with `error`.
@@ -376,12 +414,19 @@ impl Attempt {
     }
 
     fn judge_head(&self) -> Result<Body, Error> {
-        let Some(head) = self.answer.head() else { return Ok(Body::Unknown) };
+        let Some(head) = self.answer.head() else {
+            return Ok(Body::Unknown);
+        };
         if !(200..300).contains(&head.status) {
             return Ok(Body::Error);
         }
         let media = head.headers.get("content-type").unwrap_or("");
-        let media = media.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let media = media
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase();
         match media.as_str() {
             "text/event-stream" => Ok(Body::Stream),
             "application/json" => Ok(Body::Object),
@@ -405,7 +450,11 @@ impl Attempt {
         if first {
             self.stream_head(out);
         }
-        let begin = if whole { out.len() } else { self.framing.begin(out) };
+        let begin = if whole {
+            out.len()
+        } else {
+            self.framing.begin(out)
+        };
         let body_from = out.len();
         let result = act(self, out);
         if out.len() > body_from {
@@ -445,7 +494,8 @@ impl Attempt {
         if !self.diagnostics_field.is_empty() {
             more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
         }
-        self.framing.stream_head(out, 200, "text/event-stream", &more);
+        self.framing
+            .stream_head(out, 200, "text/event-stream", &more);
     }
 
     fn whole(&self, status: u16, body: &[u8], out: &mut Vec<u8>) {
@@ -453,7 +503,8 @@ impl Attempt {
         if !self.diagnostics_field.is_empty() {
             more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
         }
-        self.framing.whole(out, status, "application/json", &more, body);
+        self.framing
+            .whole(out, status, "application/json", &more, body);
     }
 
     /// Moves the body's pieces through the mode's machine; `true` when the stream is over.
@@ -523,17 +574,21 @@ impl Attempt {
             self.over = true;
             return Ok(Step::Done);
         }
-        let Some(now) = now else { return Err(early_end(None, false)) };
+        let Some(now) = now else {
+            return Err(early_end(None, false));
+        };
         self.stream(now, out, |attempt, out| match &mut attempt.mode {
-            Mode::Translate(translator, _) => {
-                translator.feed_object(&body, out).map(|p| p == Progress::Terminal)
-            }
+            Mode::Translate(translator, _) => translator
+                .feed_object(&body, out)
+                .map(|p| p == Progress::Terminal),
             Mode::Pass(_) => Ok(true),
         })
     }
 
     fn classify(&self) -> Error {
-        let Some(head) = self.answer.head() else { return early_end(None, false) };
+        let Some(head) = self.answer.head() else {
+            return early_end(None, false);
+        };
         chat::error::classify(
             head.status,
             &self.collected,
@@ -575,12 +630,16 @@ impl Attempt {
     fn hold_until(&self) -> Option<Instant> {
         let holds = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && !self.head_sent;
         let holds = holds && matches!(self.body, Body::Stream | Body::Unknown);
-        holds.then(|| self.started.map(|at| at + self.timeouts.hold)).flatten()
+        holds
+            .then(|| self.started.map(|at| at + self.timeouts.hold))
+            .flatten()
     }
 
     fn keepalive_at(&self) -> Option<Instant> {
         let keeps = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && self.head_sent;
-        keeps.then(|| self.last_output.map(|at| at + self.timeouts.keepalive)).flatten()
+        keeps
+            .then(|| self.last_output.map(|at| at + self.timeouts.keepalive))
+            .flatten()
     }
 
     fn finish_by(&self) -> Option<Instant> {

@@ -49,7 +49,11 @@ impl Endpoint {
         }
         if head.method != method && !(method == "GET" && head.method == "HEAD") {
             let message = format!("{} takes {method}, not {}.", head.path, head.method);
-            return Err(Error::new(Source::Downstream, Kind::MethodNotAllowed, message));
+            return Err(Error::new(
+                Source::Downstream,
+                Kind::MethodNotAllowed,
+                message,
+            ));
         }
         if method == "POST" {
             judge_body(head)?;
@@ -60,21 +64,31 @@ impl Endpoint {
 
 fn wants_websocket(head: &RequestHead) -> bool {
     head.method == "GET"
-        && head.headers.get("upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
+        && head
+            .headers
+            .get("upgrade")
+            .is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
 }
 
 fn judge_body(head: &RequestHead) -> Result<(), Error> {
-    let media = head.headers.get("content-type").unwrap_or("application/json");
+    let media = head
+        .headers
+        .get("content-type")
+        .unwrap_or("application/json");
     let media = media.split(';').next().unwrap_or("").trim();
     if !media.eq_ignore_ascii_case("application/json") {
         let message = format!("The content type must be application/json, not {media:?}.");
-        return Err(Error::new(Source::Downstream, Kind::UnsupportedMediaType, message));
+        return Err(Error::new(
+            Source::Downstream,
+            Kind::UnsupportedMediaType,
+            message,
+        ));
     }
     match head.body {
         BodyKind::Length(n) if n > limits::BODY_BYTES_MAX as u64 => Err(too_large()),
-        BodyKind::None | BodyKind::Length(0) => {
-            Err(Error::bad_request("The request has no body; a JSON object was expected."))
-        }
+        BodyKind::None | BodyKind::Length(0) => Err(Error::bad_request(
+            "The request has no body; a JSON object was expected.",
+        )),
         _ => Ok(()),
     }
 }

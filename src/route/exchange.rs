@@ -242,7 +242,10 @@ impl Exchange {
             Input::Connected { reused } => self.connected(reused, now),
             Input::ConnectFailed(why) => {
                 let message = format!("The provider could not be reached: {why}.");
-                self.fail(Error::new(Source::Upstream, Kind::ConnectFailed, message), now);
+                self.fail(
+                    Error::new(Source::Upstream, Kind::ConnectFailed, message),
+                    now,
+                );
             }
             Input::RequestSent => {
                 self.phase = Phase::Answering;
@@ -282,9 +285,9 @@ impl Exchange {
                     false => Action::CloseUpstream,
                 }
             }
-            Phase::Over => {
-                Action::Done { keep_alive: self.framing.keep_alive && !self.client_gone }
-            }
+            Phase::Over => Action::Done {
+                keep_alive: self.framing.keep_alive && !self.client_gone,
+            },
             _ => Action::Wait,
         }
     }
@@ -310,7 +313,15 @@ impl Exchange {
 
     /// One line for the log, once over: `key=value` pairs, no secrets, no content.
     pub fn record(&self) -> String {
-        let Log { model, target, key, status, outcome, usage, .. } = &self.log;
+        let Log {
+            model,
+            target,
+            key,
+            status,
+            outcome,
+            usage,
+            ..
+        } = &self.log;
         let took = self.last.duration_since(self.started).as_millis();
         let path = &self.head.path;
         let mut line = format!(
@@ -349,7 +360,13 @@ impl Exchange {
         if !matches!(self.endpoint, Endpoint::Responses | Endpoint::Chat) {
             self.log.status = 200;
             self.log.outcome = "answered";
-            local::answer(self.endpoint, &self.snapshot, &self.head, self.framing, &mut self.out);
+            local::answer(
+                self.endpoint,
+                &self.snapshot,
+                &self.head,
+                self.framing,
+                &mut self.out,
+            );
             self.over();
             return Ok(());
         }
@@ -358,11 +375,14 @@ impl Exchange {
             None => body,
         };
         let mut tape = Tape::new();
-        let request = tape.parse(&body).map_err(|e| {
-            Error::bad_request(format!("The request body is not valid JSON: {e}."))
-        })?;
+        let request = tape
+            .parse(&body)
+            .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;
         let model = local::model_of(request)?;
-        let chain = self.snapshot.resolve(&model).ok_or_else(|| local::unknown_model(&model))?;
+        let chain = self
+            .snapshot
+            .resolve(&model)
+            .ok_or_else(|| local::unknown_model(&model))?;
         self.log.model = model;
         self.chain = chain.into_iter();
         self.body = body;
@@ -370,11 +390,16 @@ impl Exchange {
     }
 
     fn next_attempt(&mut self) -> Result<(), Error> {
-        let target = self.chain.next().ok_or_else(|| local::unknown_model(&self.log.model))?;
+        let target = self
+            .chain
+            .next()
+            .ok_or_else(|| local::unknown_model(&self.log.model))?;
         self.log.target = format!("{}/{}", target.provider.name, target.model);
         self.log.attempts += 1;
         let mut tape = Tape::new();
-        let request = tape.parse(&self.body).map_err(|e| Error::bad_request(e.to_string()))?;
+        let request = tape
+            .parse(&self.body)
+            .map_err(|e| Error::bad_request(e.to_string()))?;
         let attempt = Attempt::new(Order {
             snapshot: &self.snapshot,
             endpoint: self.endpoint,
@@ -407,7 +432,9 @@ impl Exchange {
     }
 
     fn connected(&mut self, reused: bool, now: Instant) {
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = &mut self.attempt else {
+            return;
+        };
         self.upstream_open = true;
         self.phase = Phase::Sending;
         let bytes = attempt.connected(reused, self.stale_retries == 0);
@@ -426,7 +453,9 @@ impl Exchange {
     }
 
     fn upstream_closed(&mut self, why: Option<&str>, now: Instant) {
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = &mut self.attempt else {
+            return;
+        };
         if matches!(self.phase, Phase::Tail | Phase::Over) {
             return self.over();
         }
@@ -453,11 +482,17 @@ impl Exchange {
             }
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
-                self.fail(Error::new(Source::Upstream, Kind::ConnectFailed, message), now);
+                self.fail(
+                    Error::new(Source::Upstream, Kind::ConnectFailed, message),
+                    now,
+                );
             }
             Phase::Sending => {
                 let message = "The provider did not take the request in time.";
-                self.fail(Error::new(Source::Upstream, Kind::UpstreamTimeout, message), now);
+                self.fail(
+                    Error::new(Source::Upstream, Kind::UpstreamTimeout, message),
+                    now,
+                );
             }
             Phase::Answering => self.step(now, |attempt, out| attempt.deadline(now, out)),
             Phase::Tail | Phase::Over => self.over(),
@@ -472,7 +507,9 @@ impl Exchange {
         if self.phase == Phase::Over {
             return;
         }
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = &mut self.attempt else {
+            return;
+        };
         match act(attempt, &mut self.out) {
             Ok(Step::More) => self.deadline = attempt.next_deadline(),
             Ok(Step::Done) => self.said(now),

@@ -7,7 +7,8 @@ use crate::provider::Profile;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const SSE: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// An exchange and its surroundings: the clock, what the client got, what upstream got.
 struct Peer {
@@ -46,7 +47,11 @@ impl Peer {
     }
 
     fn ask(body: &str) -> Peer {
-        Peer::with(snapshot(), &post("/v1/responses", body.len()), body.as_bytes())
+        Peer::with(
+            snapshot(),
+            &post("/v1/responses", body.len()),
+            body.as_bytes(),
+        )
     }
 
     /// Carries out actions until the shell would have to wait.
@@ -96,7 +101,9 @@ impl Peer {
     }
 
     fn text(&mut self, text: &str) {
-        self.chunk(&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#));
+        self.chunk(&format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#
+        ));
     }
 
     /// Moves the clock to the next deadline and reports it.
@@ -136,11 +143,20 @@ fn a_stream_from_head_to_pool() {
     let mut peer = Peer::ask(ASK);
     assert_eq!(peer.connects, 1);
     peer.connected();
-    assert!(String::from_utf8_lossy(&peer.upstream).starts_with("POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:9\r\n"));
+    assert!(
+        String::from_utf8_lossy(&peer.upstream)
+            .starts_with("POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:9\r\n")
+    );
     peer.bytes(SSE);
-    assert!(peer.client.is_empty(), "the head is held until there is output");
+    assert!(
+        peer.client.is_empty(),
+        "the head is held until there is output"
+    );
     peer.text("Hel");
-    assert!(peer.said().starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"));
+    assert!(
+        peer.said()
+            .starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+    );
     peer.text("lo");
     peer.chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
     peer.chunk("[DONE]");
@@ -149,7 +165,11 @@ fn a_stream_from_head_to_pool() {
     assert_eq!((peer.done, peer.released, peer.closed), (Some(true), 1, 0));
     assert_eq!(peer.terminals(), 1);
     assert!(peer.said().ends_with("0\r\n\r\n"));
-    assert!(peer.exchange.record().contains("outcome=completed"), "{}", peer.exchange.record());
+    assert!(
+        peer.exchange.record().contains("outcome=completed"),
+        "{}",
+        peer.exchange.record()
+    );
 }
 
 #[test]
@@ -158,7 +178,11 @@ fn an_error_before_output_is_a_status() {
     peer.connected();
     peer.bytes("HTTP/1.1 429 Too Many\r\nretry-after: 1.5\r\ncontent-length: 33\r\n\r\n{\"error\":{\"message\":\"slow down\"}}\n");
     assert!(peer.said().starts_with("HTTP/1.1 429 "), "{}", peer.said());
-    assert!(peer.said().contains("retry-after: 2\r\n"), "{}", peer.said());
+    assert!(
+        peer.said().contains("retry-after: 2\r\n"),
+        "{}",
+        peer.said()
+    );
     assert!(peer.said().contains("x-strait-error-source: upstream\r\n"));
     assert_eq!(peer.done, Some(true));
 }
@@ -250,8 +274,16 @@ fn every_cut_of_an_answer_ends_in_one_terminal_event() {
         peer.input(Input::UpstreamBroken("connection reset by peer"));
         assert!(peer.done.is_some(), "cut at {cut}");
         let streamed = peer.said().starts_with("HTTP/1.1 200");
-        assert_eq!(peer.terminals(), usize::from(streamed), "cut at {cut}: {}", peer.said());
-        assert!(streamed || peer.said().starts_with("HTTP/1.1 502"), "cut at {cut}");
+        assert_eq!(
+            peer.terminals(),
+            usize::from(streamed),
+            "cut at {cut}: {}",
+            peer.said()
+        );
+        assert!(
+            streamed || peer.said().starts_with("HTTP/1.1 502"),
+            "cut at {cut}"
+        );
     }
 }
 
@@ -262,7 +294,10 @@ fn draining_ends_a_stream_properly() {
     peer.bytes(SSE);
     peer.text("a");
     peer.input(Input::Drain);
-    assert_eq!((peer.terminals(), peer.done, peer.closed), (1, Some(false), 1));
+    assert_eq!(
+        (peer.terminals(), peer.done, peer.closed),
+        (1, Some(false), 1)
+    );
     assert!(peer.said().ends_with("0\r\n\r\n"));
 }
 
@@ -270,22 +305,43 @@ fn draining_ends_a_stream_properly() {
 fn refusals_need_no_body_and_leave_a_defined_connection() {
     let cases = [
         ("GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n", 404, true),
-        ("GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\n\r\n", 405, true),
-        ("GET /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 426, true),
-        ("POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n", 415, false),
-        ("POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n", 413, false),
+        (
+            "GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\n\r\n",
+            405,
+            true,
+        ),
+        (
+            "GET /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            426,
+            true,
+        ),
+        (
+            "POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n",
+            415,
+            false,
+        ),
+        (
+            "POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n",
+            413,
+            false,
+        ),
         ("POST /v1/responses HTTP/1.1\r\nhost: x\r\n\r\n", 400, true),
     ];
     for (head, status, keep_alive) in cases {
         let peer = Peer::with(snapshot(), head, b"");
-        assert!(peer.said().starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {}", peer.said());
+        assert!(
+            peer.said().starts_with(&format!("HTTP/1.1 {status} ")),
+            "{head}: {}",
+            peer.said()
+        );
         assert_eq!((peer.done, peer.connects), (Some(keep_alive), 0), "{head}");
     }
 }
 
 #[test]
 fn an_expected_continue_is_said_only_when_the_body_is_wanted() {
-    let head = post("/v1/responses", ASK.len()).replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
+    let head =
+        post("/v1/responses", ASK.len()).replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     let peer = Peer::with(snapshot(), &head, ASK.as_bytes());
     assert_eq!(peer.said(), "HTTP/1.1 100 Continue\r\n\r\n");
     let peer = Peer::with(snapshot(), &head.replace("/v1/responses", "/nothing"), b"");

@@ -21,7 +21,9 @@ pub fn answer(
         return framing.whole(out, 200, "application/json", &[], body);
     }
     let query = head.query.as_deref().unwrap_or("");
-    let codex = query.split('&').any(|pair| pair.starts_with("client_version="));
+    let codex = query
+        .split('&')
+        .any(|pair| pair.starts_with("client_version="));
     let body = catalog::list(&snapshot.catalog(), codex);
     let etag = catalog::etag(&body);
     framing.whole(out, 200, "application/json", &[("etag", &etag)], &body);
@@ -30,7 +32,9 @@ pub fn answer(
 /// The model that a request asks for.
 pub fn model_of(request: Value<'_>) -> Result<String, Error> {
     if request.entries().next().is_none() && request.raw() != b"{}" {
-        return Err(Error::bad_request("The request body must be a JSON object."));
+        return Err(Error::bad_request(
+            "The request body must be a JSON object.",
+        ));
     }
     let model = request.present("model").ok_or_else(|| {
         Error::bad_request("Missing required parameter: 'model'.")
@@ -39,15 +43,18 @@ pub fn model_of(request: Value<'_>) -> Result<String, Error> {
     })?;
     match model.as_str() {
         Some(name) if !name.is_empty() => Ok(name.text().into_owned()),
-        _ => Err(Error::bad_request("Invalid type for 'model': expected a non-empty string.")
-            .with_param("model")
-            .with_code("invalid_type")),
+        _ => Err(
+            Error::bad_request("Invalid type for 'model': expected a non-empty string.")
+                .with_param("model")
+                .with_code("invalid_type"),
+        ),
     }
 }
 
 /// No target answers to `model`.
 pub fn unknown_model(model: &str) -> Error {
     let model: String = model.chars().take(128).collect();
-    let message = format!("The model {model:?} does not exist here; GET /v1/models lists those that do.");
+    let message =
+        format!("The model {model:?} does not exist here; GET /v1/models lists those that do.");
     Error::new(Source::Downstream, Kind::ModelNotFound, message).with_param("model")
 }

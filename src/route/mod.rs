@@ -1,1 +1,11 @@
-//! Decisions, pure.
+//! Decisions, pure: which endpoint, which target, and the life of one exchange.
+
+pub mod answer;
+pub mod attempt;
+pub mod endpoint;
+pub mod exchange;
+pub mod local;
+pub mod upstream;
+
+#[cfg(test)]
+mod exchange_tests;

@@ -14,7 +14,12 @@ pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Ve
     let origin = &provider.origin;
     let mut out = Vec::with_capacity(512 + body.len());
     let default_port = if origin.tls { 443 } else { 80 };
-    for part in ["POST ", &provider.path_prefix, api_path, " HTTP/1.1\r\nhost: "] {
+    for part in [
+        "POST ",
+        &provider.path_prefix,
+        api_path,
+        " HTTP/1.1\r\nhost: ",
+    ] {
         out.extend_from_slice(part.as_bytes());
     }
     if origin.host.contains(':') {
@@ -28,11 +33,21 @@ pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Ve
     }
     if let Some(key) = &provider.key {
         let profile = &provider.profile;
-        for part in ["\r\n", &profile.auth_header, ": ", &profile.auth_prefix, key.expose()] {
+        for part in [
+            "\r\n",
+            &profile.auth_header,
+            ": ",
+            &profile.auth_prefix,
+            key.expose(),
+        ] {
             out.extend_from_slice(part.as_bytes());
         }
     }
-    let accept = if stream { "text/event-stream" } else { "application/json" };
+    let accept = if stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     for part in ["\r\ncontent-type: application/json\r\naccept: ", accept] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -124,7 +139,9 @@ impl Answer {
 
     /// Takes the next piece of the body from `input`, without copying it.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, Error> {
-        let Some(body) = &mut self.body else { return Ok(Piece::NeedMore) };
+        let Some(body) = &mut self.body else {
+            return Ok(Piece::NeedMore);
+        };
         match body.next(input) {
             Ok(Decoded::Data(bytes)) => Ok(Piece::Body(bytes)),
             Ok(Decoded::NeedMore) => Ok(Piece::NeedMore),

@@ -31,7 +31,10 @@ impl Tap {
 
     /// A tap on a chat stream.
     pub fn chat() -> Self {
-        Tap { chat: true, ..Self::default() }
+        Tap {
+            chat: true,
+            ..Self::default()
+        }
     }
 
     /// Lets the whole frames of `bytes` (and of what was held back before) through to `out`.
@@ -133,7 +136,9 @@ impl Tap {
     fn look(&mut self, frames: &[u8]) {
         let mut tape = std::mem::take(&mut self.tape);
         for line in frames.split(|b| *b == b'\n' || *b == b'\r') {
-            let Some(data) = line.strip_prefix(b"data:") else { continue };
+            let Some(data) = line.strip_prefix(b"data:") else {
+                continue;
+            };
             let data = data.trim_ascii();
             if data == b"[DONE]" {
                 self.status.get_or_insert("completed");
@@ -155,7 +160,9 @@ impl Tap {
         if let Some(n) = event.get("sequence_number").and_then(|n| n.as_u64()) {
             self.sequence = Some(n);
         }
-        let Some(kind) = event.str("type") else { return };
+        let Some(kind) = event.str("type") else {
+            return;
+        };
         if kind == "response.output_item.done" {
             if let Some(item) = event.get("item") {
                 if !self.output.is_empty() {
@@ -164,11 +171,18 @@ impl Tap {
                 self.output.extend_from_slice(item.raw());
             }
         }
-        let Some(response) = event.get("response") else { return };
+        let Some(response) = event.get("response") else {
+            return;
+        };
         if kind == "response.created" {
             self.response_id = response.str("id").map(|s| s.raw().to_vec());
-            self.model = response.str("model").map_or(Vec::new(), |s| s.raw().to_vec());
-            self.created_at = response.get("created_at").and_then(|n| n.as_u64()).unwrap_or(0);
+            self.model = response
+                .str("model")
+                .map_or(Vec::new(), |s| s.raw().to_vec());
+            self.created_at = response
+                .get("created_at")
+                .and_then(|n| n.as_u64())
+                .unwrap_or(0);
         }
         self.status = match &*kind.text() {
             "response.completed" | "response.done" => Some("completed"),

@@ -1,11 +1,18 @@
 //! A Responses request becomes a chat request.
 
+use super::choice;
 use super::diagnostic::Diagnostic;
+use super::fields;
+use super::items::Messages;
+use super::tools::Toolbox;
 use crate::auth::secret::SealKey;
-use crate::error::Error;
-use crate::json::Value;
+use crate::error::{Error, Kind as ErrorKind, Source};
+use crate::json::write;
+use crate::json::{Kind, Value};
 use crate::provider::Profile;
+use crate::provider::profile::{MidSystem, Replay};
 use crate::responses::tool::ToolTable;
+use std::collections::BTreeMap;
 
 /// What a request is translated for.
 #[derive(Clone, Copy)]
@@ -35,7 +42,163 @@ pub struct Translated {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Translates `request`, the root of the client's body.
-pub fn translate(_request: Value<'_>, _cx: Context<'_>) -> Result<Translated, Error> {
-    unimplemented!()
+/// The provider's dialect, as far as the model may differ from it.
+pub(super) struct Dialect<'a> {
+    pub profile: &'a Profile,
+    pub efforts: &'a BTreeMap<String, String>,
+    pub images_user: bool,
+    pub images_tool: bool,
+    pub mid_system: MidSystem,
+    pub replay: Replay,
+}
+
+impl<'a> Dialect<'a> {
+    fn of(cx: Context<'a>) -> Self {
+        let profile = cx.profile;
+        let model = profile.models.get(cx.model);
+        let images = model.and_then(|m| m.images);
+        Dialect {
+            profile,
+            efforts: model
+                .and_then(|m| m.efforts.as_ref())
+                .unwrap_or(&profile.efforts),
+            images_user: images.unwrap_or(profile.images_user),
+            images_tool: profile.images_tool && images != Some(false),
+            mid_system: model
+                .and_then(|m| m.mid_system)
+                .unwrap_or(profile.mid_system),
+            replay: if profile.replay_field.is_empty() {
+                Replay::None
+            } else {
+                profile.replay
+            },
+        }
+    }
+}
+
+/// Translates `request`, the root of the client's body. The order of the body's members is
+/// constant, and what a growing history adds comes after what it had: prompt caches compare
+/// prefixes.
+pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Error> {
+    check(request)?;
+    let dialect = Dialect::of(cx);
+    let mut diagnostics = Vec::new();
+    let mut tools = Toolbox::collect(request, cx.profile, &mut diagnostics);
+    let choice = choice::read(request, cx.profile, &mut tools, &mut diagnostics)?;
+    let settings = fields::Settings::of(request);
+    let (format, note) = fields::response_format(&settings, cx.profile, &mut diagnostics);
+
+    let mut body = Vec::with_capacity(request.raw().len() + 4096);
+    body.extend_from_slice(b"{\"model\":");
+    write::string(&mut body, cx.model);
+    body.extend_from_slice(b",\"messages\":");
+    Messages::new(&mut body, cx, &dialect, &tools, &mut diagnostics).write(
+        request.str("instructions"),
+        request.present("input"),
+        note,
+    )?;
+    let mut fields = fields::Fields::new(
+        &mut body,
+        request,
+        &dialect,
+        &settings,
+        tools.any_offered(),
+        &mut diagnostics,
+    );
+    if tools.any_offered() {
+        fields.tools(&tools, &choice);
+    }
+    if let Some(format) = format {
+        fields.raw("response_format", &format);
+    }
+    let stream = fields.rest()?;
+    body.push(b'}');
+    let reasoning = request.present("reasoning");
+    let summary = reasoning.and_then(|r| r.present("summary").or(r.present("generate_summary")));
+    Ok(Translated {
+        body,
+        tools: tools.into_table(),
+        stream,
+        reasoning_summary: summary.is_some_and(|s| s.as_str().is_none_or(|s| s != "none")),
+        encrypted_reasoning: fields::includes(request, "reasoning.encrypted_content"),
+        diagnostics,
+    })
+}
+
+fn missing(param: &str) -> Error {
+    Error::bad_request(format!("Missing required parameter: '{param}'."))
+        .with_code("missing_required_parameter")
+        .with_param(param)
+}
+
+/// An error for a field of the wrong type.
+pub(super) fn wrong_type(param: &str, expected: &str) -> Error {
+    Error::bad_request(format!("Invalid type for '{param}': expected {expected}."))
+        .with_code("invalid_type")
+        .with_param(param)
+}
+
+/// What must hold before anything is translated.
+fn check(request: Value<'_>) -> Result<(), Error> {
+    if request.kind() != Kind::Object {
+        return Err(Error::bad_request(
+            "The request body must be a JSON object.",
+        ));
+    }
+    if request.str("model").is_none_or(|m| m.is_empty()) {
+        return Err(missing("model"));
+    }
+    if let Some(id) = request.present("previous_response_id") {
+        let id = id.as_str().map(|s| s.text()).unwrap_or_default();
+        return Err(
+            Error::bad_request(format!("Previous response with id '{id}' not found."))
+                .with_code("previous_response_not_found")
+                .with_param("previous_response_id"),
+        );
+    }
+    for name in ["conversation", "prompt"] {
+        if request.present(name).is_some() {
+            return Err(unsupported(name));
+        }
+    }
+    match request.present("background") {
+        None => {}
+        Some(b) if b.as_bool() == Some(false) => {}
+        Some(b) if b.as_bool().is_none() => return Err(wrong_type("background", "a boolean")),
+        Some(_) => return Err(unsupported("background")),
+    }
+    match request.present("input") {
+        None => return Err(missing("input")),
+        Some(input) if input.kind() == Kind::Array => {
+            if input.items().next().is_none() && request.present("instructions").is_none() {
+                return Err(missing("input"));
+            }
+        }
+        Some(input) if input.kind() == Kind::String => {}
+        Some(_) => return Err(wrong_type("input", "a string or an array of items")),
+    }
+    for (name, kind, expected) in [
+        ("instructions", Kind::String, "a string"),
+        ("tools", Kind::Array, "an array"),
+        ("include", Kind::Array, "an array"),
+        ("reasoning", Kind::Object, "an object"),
+        ("text", Kind::Object, "an object"),
+        ("metadata", Kind::Object, "an object"),
+        ("stream", Kind::Bool, "a boolean"),
+        ("parallel_tool_calls", Kind::Bool, "a boolean"),
+    ] {
+        if request.present(name).is_some_and(|v| v.kind() != kind) {
+            return Err(wrong_type(name, expected));
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(param: &str) -> Error {
+    Error::new(
+        Source::Downstream,
+        ErrorKind::Unsupported,
+        format!("Unsupported parameter: '{param}' is not served here."),
+    )
+    .with_param(param)
 }

@@ -1,6 +1,26 @@
 //! The authenticated, versioned envelope in which reasoning travels through the client.
+//!
+//! `gwr1.` + base64url(version, nonce, ChaCha20-Poly1305 of the payload), as in RFC 8439; the
+//! prefix and the version are authenticated with it. The payload is a flag (compressed or not),
+//! the length of the profile's name, that name, and the reasoning text.
 
 use crate::auth::secret::SealKey;
+use crate::limits::ANSWER_BYTES_MAX;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use std::io::Read;
+
+/// What tells Strait's own envelopes from those of other vendors.
+pub const PREFIX: &str = "gwr1.";
+const VERSION: u8 = 1;
+const NONCE_BYTES: usize = 12;
+/// Below this many bytes zstd's framing costs more than it saves.
+const COMPRESS_BYTES_MIN: usize = 256;
+/// Fast: the text is on the path of every turn.
+const ZSTD_LEVEL: i32 = 1;
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
 
 /// What a sealed reasoning item holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,11 +32,142 @@ pub struct Sealed {
 }
 
 /// Seals; `nonce` must never repeat under one key.
-pub fn seal(_key: &SealKey, _nonce: [u8; 12], _sealed: &Sealed) -> String {
-    unimplemented!()
+pub fn seal(key: &SealKey, nonce: [u8; 12], sealed: &Sealed) -> String {
+    let mut payload = pack(sealed);
+    let Some(aead) = cipher(key) else {
+        return String::new();
+    };
+    let nonce_used = Nonce::assume_unique_for_key(nonce);
+    if aead
+        .seal_in_place_append_tag(nonce_used, aad(), &mut payload)
+        .is_err()
+    {
+        // Only a text beyond 256 GiB could lead here; an empty envelope opens to nothing.
+        return String::new();
+    }
+    let mut bytes = Vec::with_capacity(1 + NONCE_BYTES + payload.len());
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&nonce);
+    bytes.extend_from_slice(&payload);
+    let mut envelope = String::with_capacity(PREFIX.len() + bytes.len() * 4 / 3 + 4);
+    envelope.push_str(PREFIX);
+    URL_SAFE_NO_PAD.encode_string(&bytes, &mut envelope);
+    envelope
 }
 
 /// Opens an envelope of [`seal`]; `None` for anything else.
-pub fn unseal(_key: &SealKey, _envelope: &str) -> Option<Sealed> {
-    unimplemented!()
+pub fn unseal(key: &SealKey, envelope: &str) -> Option<Sealed> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(envelope.strip_prefix(PREFIX)?)
+        .ok()?;
+    let (version, rest) = bytes.split_first()?;
+    if *version != VERSION || rest.len() < NONCE_BYTES {
+        return None;
+    }
+    let (nonce, payload) = rest.split_at(NONCE_BYTES);
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut payload = payload.to_vec();
+    let payload = cipher(key)?
+        .open_in_place(nonce, aad(), &mut payload)
+        .ok()?;
+    unpack(payload)
+}
+
+fn cipher(key: &SealKey) -> Option<LessSafeKey> {
+    let key = UnboundKey::new(&CHACHA20_POLY1305, key.expose()).ok()?;
+    Some(LessSafeKey::new(key))
+}
+
+fn aad() -> Aad<[u8; 6]> {
+    Aad::from([b'g', b'w', b'r', b'1', b'.', VERSION])
+}
+
+fn pack(sealed: &Sealed) -> Vec<u8> {
+    let mut packed = None;
+    if sealed.escaped_text.len() > COMPRESS_BYTES_MIN {
+        packed = zstd::bulk::compress(&sealed.escaped_text, ZSTD_LEVEL).ok();
+    }
+    let name = sealed.profile.as_bytes();
+    // Names of profiles are file names; 255 bytes are the most that a file name can have.
+    let name = &name[..name.len().min(usize::from(u8::MAX))];
+    let mut payload = vec![if packed.is_some() { ZSTD } else { PLAIN }];
+    payload.push(name.len() as u8);
+    payload.extend_from_slice(name);
+    payload.extend_from_slice(packed.as_ref().unwrap_or(&sealed.escaped_text));
+    payload
+}
+
+fn unpack(payload: &[u8]) -> Option<Sealed> {
+    let (&form, rest) = payload.split_first()?;
+    let (&name_len, rest) = rest.split_first()?;
+    let name = rest.get(..usize::from(name_len))?;
+    let text = &rest[usize::from(name_len)..];
+    let escaped_text = match form {
+        PLAIN => text.to_vec(),
+        ZSTD => inflate(text)?,
+        _ => return None,
+    };
+    Some(Sealed {
+        profile: String::from_utf8(name.to_vec()).ok()?,
+        escaped_text,
+    })
+}
+
+/// Decompresses at most [`ANSWER_BYTES_MAX`]; no honest answer was longer.
+fn inflate(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut reader = zstd::stream::read::Decoder::new(packed).ok()?;
+    let limit = ANSWER_BYTES_MAX as u64 + 1;
+    reader.by_ref().take(limit).read_to_end(&mut text).ok()?;
+    (text.len() <= ANSWER_BYTES_MAX).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sealed(text: &[u8]) -> Sealed {
+        Sealed {
+            profile: "p".into(),
+            escaped_text: text.to_vec(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(text in prop::collection::vec(any::<u8>(), 0..2000), nonce: [u8; 12]) {
+            let key = SealKey::new([7; 32]);
+            let envelope = seal(&key, nonce, &sealed(&text));
+            prop_assert!(envelope.starts_with(PREFIX));
+            prop_assert_eq!(unseal(&key, &envelope), Some(sealed(&text)));
+            prop_assert_eq!(unseal(&SealKey::new([8; 32]), &envelope), None);
+        }
+
+        #[test]
+        fn any_changed_character_is_refused(at in 0usize..100, len in 0usize..400) {
+            let key = SealKey::new([7; 32]);
+            let envelope = seal(&key, [1; 12], &sealed(&vec![b'x'; len]));
+            let at = at % envelope.len();
+            let mut bytes = envelope.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            prop_assert_eq!(unseal(&key, &changed), None);
+        }
+
+        #[test]
+        fn garbage_opens_to_nothing(text in ".{0,60}") {
+            let key = SealKey::new([7; 32]);
+            prop_assert_eq!(unseal(&key, &text), None);
+            prop_assert_eq!(unseal(&key, &format!("{PREFIX}{text}")), None);
+        }
+    }
+
+    #[test]
+    fn long_text_is_compressed() {
+        let key = SealKey::new([7; 32]);
+        let envelope = seal(&key, [0; 12], &sealed(&vec![b'x'; 100_000]));
+        assert!(envelope.len() < 1000);
+        assert!(unseal(&key, "gAAAAABforeign").is_none());
+    }
 }

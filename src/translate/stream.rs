@@ -1,8 +1,22 @@
 //! A chat stream becomes Responses events.
 
+mod call;
+mod chunk;
+mod emit;
+mod item;
+mod think;
+mod unwrap;
+
 use crate::auth::secret::SealKey;
-use crate::error::Error;
+use crate::chat;
+use crate::error::{Error, Kind, Source};
+use crate::json::Tape;
 use crate::responses::tool::ToolTable;
+use crate::sse::{FeedError, Frames};
+use call::Calls;
+use emit::{Emitter, Status};
+use item::Open;
+use think::Think;
 
 /// How events leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,56 +90,307 @@ pub struct Usage {
 
 /// The event machine: one upstream stream becomes one downstream stream.
 /// `feed(a ++ b)` writes the same as `feed(a); feed(b)`.
+///
+/// ```text
+/// stream   := created in_progress { item } terminal
+/// item     := added body done            one after another, never interleaved
+/// terminal := completed | incomplete | error failed
+/// ```
 #[derive(Debug)]
 pub struct Translator {
-    _plan: Plan,
+    emitter: Emitter,
+    frames: Frames,
+    tape: Tape,
+    state: State,
+    open: Open,
+    calls: Calls,
+    think: Think,
+    /// Which field reasoning comes in; the first one that is not empty is locked.
+    reasoning_source: Option<&'static str>,
+    /// White space that came while no message was open: it belongs to the next text, if any.
+    held_space: Vec<u8>,
+    /// Text that came while a call was unfinished: it follows the calls.
+    late_text: Vec<u8>,
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+    status: Option<&'static str>,
+    answer_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// Nothing was said.
+    Silent,
+    /// `created` and `in_progress` were.
+    Committed,
+    /// The terminal event was.
+    Over,
+}
+
+/// What the provider's `finish_reason` means (Chat API, and what providers made of it).
+#[derive(Clone, Debug)]
+enum Finish {
+    Completed,
+    Failed(String),
+    Incomplete(&'static str),
+}
+
+impl Finish {
+    fn of(reason: &str) -> Finish {
+        match reason {
+            "length" | "max_tokens" | "model_context_window_exceeded" | "repetition_truncation" => {
+                Finish::Incomplete("max_output_tokens")
+            }
+            "content_filter" | "sensitive" | "safety" => Finish::Incomplete("content_filter"),
+            "network_error"
+            | "insufficient_system_resource"
+            | "error"
+            | "abort"
+            | "unknown"
+            | "none" => Finish::Failed(reason.to_owned()),
+            _ => Finish::Completed,
+        }
+    }
 }
 
 impl Translator {
     /// A machine for one exchange.
     pub fn new(plan: Plan) -> Self {
-        Translator { _plan: plan }
+        let think = Think::new(plan.think_tags);
+        Translator {
+            emitter: Emitter::new(plan),
+            frames: Frames::new(),
+            tape: Tape::new(),
+            state: State::Silent,
+            open: Open::None,
+            calls: Calls::default(),
+            think,
+            reasoning_source: None,
+            held_space: Vec::new(),
+            late_text: Vec::new(),
+            finish: None,
+            usage: None,
+            status: None,
+            answer_bytes: 0,
+        }
+    }
+
+    /// Tells the wall clock, in Unix seconds, for `completed_at`.
+    pub fn set_now(&mut self, unix_s: u64) {
+        self.emitter.now_s = unix_s;
     }
 
     /// Takes the next bytes of the upstream body (SSE) and appends whole downstream events.
     /// An error means that nothing was committed: answer with an HTTP status instead.
-    pub fn feed(&mut self, _upstream: &[u8], _out: &mut Vec<u8>) -> Result<Progress, Error> {
-        unimplemented!()
+    pub fn feed(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut frames = std::mem::take(&mut self.frames);
+        let result = frames.feed(upstream, |frame| self.frame(frame.event, frame.data, out));
+        self.frames = frames;
+        self.settle(result, out)
+    }
+
+    fn settle(
+        &mut self,
+        result: Result<(), FeedError<Error>>,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Error> {
+        match result {
+            Ok(()) => {}
+            Err(FeedError::Frame(error)) => self.fail(error, out)?,
+            Err(FeedError::TooLarge) => {
+                let message = "The provider sent a frame that is too large.";
+                self.fail(
+                    Error::new(Source::Upstream, Kind::UpstreamBroken, message),
+                    out,
+                )?;
+            }
+        }
+        Ok(self.progress())
+    }
+
+    fn progress(&self) -> Progress {
+        match self.state {
+            State::Over => Progress::Terminal,
+            State::Committed if self.emitter.is_sse() => Progress::Committed,
+            _ => Progress::Silent,
+        }
+    }
+
+    fn frame(&mut self, event: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.state == State::Over {
+            return Ok(());
+        }
+        let data = data.trim_ascii();
+        if data.is_empty() {
+            return Ok(());
+        }
+        if data == b"[DONE]" {
+            return self.conclude(out);
+        }
+        let mut tape = std::mem::take(&mut self.tape);
+        let result = match tape.parse(data) {
+            Err(_) => {
+                let message = "The provider sent an event that is not JSON.";
+                Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
+            }
+            Ok(chunk) if chunk::is_error(chunk, event) => {
+                Err(chat::error::classify(200, data, None))
+            }
+            Ok(chunk) => self.chunk(chunk, out),
+        };
+        self.tape = tape;
+        result
     }
 
     /// Takes a whole `chat.completion` object instead of a stream.
-    pub fn feed_object(&mut self, _body: &[u8], _out: &mut Vec<u8>) -> Result<Progress, Error> {
-        unimplemented!()
+    pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut tape = Tape::new();
+        let result = match tape.parse(body) {
+            Err(e) => {
+                let message = format!("The provider's answer is not JSON: {e}.");
+                Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
+            }
+            Ok(object) if chunk::is_error(object, b"") => {
+                Err(chat::error::classify(200, body, None))
+            }
+            Ok(object)
+                if object
+                    .get("choices")
+                    .and_then(|c| c.items().next())
+                    .is_none() =>
+            {
+                let message = "The provider's answer holds no choice.";
+                Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
+            }
+            Ok(object) => self.chunk(object, out).and_then(|()| self.conclude(out)),
+        };
+        self.settle(result.map_err(FeedError::Frame), out)
     }
 
-    /// Starts the stream (`created`, `in_progress`) although there is no output yet.
-    pub fn commit(&mut self, _out: &mut Vec<u8>) {
-        unimplemented!()
+    /// Starts the stream (`created`, `in_progress`) although there may be no output yet.
+    pub fn commit(&mut self, out: &mut Vec<u8>) {
+        if self.state != State::Silent {
+            return;
+        }
+        self.state = State::Committed;
+        self.emitter
+            .response_event(out, "response.created", &Status::InProgress, None);
+        self.emitter
+            .response_event(out, "response.in_progress", &Status::InProgress, None);
     }
 
     /// The upstream body has ended. Appends what the client is still owed, exactly one terminal
     /// event (and `[DONE]`). An error means that nothing was committed. A no-op after a terminal.
-    pub fn finish(&mut self, _end: UpstreamEnd, _out: &mut Vec<u8>) -> Result<(), Error> {
-        unimplemented!()
+    pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut frames = std::mem::take(&mut self.frames);
+        let result = match end {
+            UpstreamEnd::Clean => frames.finish(|f| self.frame(f.event, f.data, out)),
+            UpstreamEnd::Broken(error) => Err(FeedError::Frame(error)),
+        };
+        if self.state == State::Over {
+            return Ok(());
+        }
+        self.settle(result, out)?;
+        if self.state != State::Over {
+            let result = match self.finish {
+                Some(_) => self.conclude(out),
+                None => {
+                    let message = "The provider's stream ended before finish_reason.";
+                    Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
+                }
+            };
+            self.settle(result.map_err(FeedError::Frame), out)?;
+        }
+        Ok(())
     }
 
     /// Repeats `response.in_progress`, if the stream is committed and not over.
-    pub fn keepalive(&mut self, _out: &mut Vec<u8>) {
-        unimplemented!()
+    pub fn keepalive(&mut self, out: &mut Vec<u8>) {
+        if self.state == State::Committed {
+            self.emitter
+                .response_event(out, "response.in_progress", &Status::InProgress, None);
+        }
     }
 
     /// Whether `finish_reason` was seen, so that only usage and the end are outstanding.
     pub fn finishing(&self) -> bool {
-        unimplemented!()
+        self.finish.is_some() && self.state != State::Over
     }
 
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
-        unimplemented!()
+        self.usage
     }
 
     /// `completed`, `incomplete` or `failed`, once over.
     pub fn status(&self) -> Option<&'static str> {
-        unimplemented!()
+        self.status
+    }
+
+    /// The provider is done: closes what is open and says how it ended.
+    fn conclude(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let finish = match self.finish.take() {
+            Some(finish) => finish,
+            // `[DONE]` without a reason: fine if there is output and no call is cut.
+            None if self.state == State::Committed && self.calls.all_complete() => {
+                Finish::Completed
+            }
+            None => {
+                let message = "The provider's stream ended before finish_reason.";
+                return Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message));
+            }
+        };
+        if let Finish::Failed(reason) = finish {
+            let message = format!("The provider ended its answer early: {reason}.");
+            return Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message));
+        }
+        self.commit(out);
+        let cut = matches!(finish, Finish::Incomplete(_));
+        self.flush_think(out);
+        self.close_all(cut, out);
+        let status = match finish {
+            Finish::Incomplete(reason) => Status::Incomplete(reason),
+            _ => Status::Completed,
+        };
+        self.end(&status, out);
+        Ok(())
+    }
+
+    fn end(&mut self, status: &Status<'_>, out: &mut Vec<u8>) {
+        self.state = State::Over;
+        self.status = Some(status.name());
+        if !self.emitter.is_sse() {
+            return self.emitter.snapshot(out, status, self.usage);
+        }
+        match status {
+            Status::Failed(error) => self.emitter.failed(out, error, self.usage),
+            Status::Incomplete(_) => {
+                self.emitter
+                    .response_event(out, "response.incomplete", status, self.usage);
+            }
+            _ => self
+                .emitter
+                .response_event(out, "response.completed", status, self.usage),
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    /// Before commit the error is the caller's to tell; after it, it is the terminal event.
+    fn fail(&mut self, error: Error, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.state == State::Over {
+            return Ok(());
+        }
+        if self.state == State::Silent || !self.emitter.is_sse() {
+            self.state = State::Over;
+            self.status = Some("failed");
+            return Err(error);
+        }
+        self.close_all(true, out);
+        self.end(&Status::Failed(&error), out);
+        Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -39,7 +39,14 @@ pub(super) struct Emitter {
 impl Emitter {
     pub(super) fn new(plan: Plan) -> Self {
         let now_s = plan.created_at;
-        Emitter { plan, sequence: 0, index: 0, output: Vec::new(), ids: 0, now_s }
+        Emitter {
+            plan,
+            sequence: 0,
+            index: 0,
+            output: Vec::new(),
+            ids: 0,
+            now_s,
+        }
     }
 
     pub(super) fn is_sse(&self) -> bool {
@@ -53,7 +60,10 @@ impl Emitter {
             let bytes = &self.plan.seed[at..at + 8];
             u64::from_le_bytes(bytes.try_into().expect("a slice of eight bytes"))
         };
-        let (a, b) = (mix(word(0) ^ self.ids), mix(word(8).wrapping_add(self.ids << 32)));
+        let (a, b) = (
+            mix(word(0) ^ self.ids),
+            mix(word(8).wrapping_add(self.ids << 32)),
+        );
         format!("{prefix}{a:016x}{b:016x}")
     }
 

@@ -123,7 +123,11 @@ impl Unwrapper {
                     .unwrap_or(rest.len()),
             };
             match rest[..len] {
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u', ..] => {
+                [
+                    b'\\',
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u',
+                    ..,
+                ] => {
                     splice_escape(&rest[..len], &mut self.input);
                 }
                 [b'\\', ..] => {
@@ -202,7 +206,10 @@ fn decode(escaped: &[u8], out: &mut Vec<u8>) {
 fn decode_unit(rest: &[u8]) -> (char, usize) {
     let high = rest.get(2..6).and_then(unit).unwrap_or(0xFFFD);
     if (0xD800..0xDC00).contains(&high) {
-        let low = rest.get(8..12).and_then(unit).filter(|u| (0xDC00..0xE000).contains(u));
+        let low = rest
+            .get(8..12)
+            .and_then(unit)
+            .filter(|u| (0xDC00..0xE000).contains(u));
         if let (Some(b"\\u"), Some(low)) = (rest.get(6..8), low) {
             let c = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
             return (char::from_u32(c).unwrap_or('\u{FFFD}'), 12);
@@ -231,13 +238,19 @@ fn understand(source: &[u8], out: &mut Vec<u8>) {
 
 /// Takes off a code fence that stands around the whole input (escaped JSON text).
 fn strip_fence(input: &mut Vec<u8>) {
-    let Some(rest) = input.strip_prefix(FENCE) else { return };
-    let Some(first) = memchr::memmem::find(rest, b"\\n") else { return };
+    let Some(rest) = input.strip_prefix(FENCE) else {
+        return;
+    };
+    let Some(first) = memchr::memmem::find(rest, b"\\n") else {
+        return;
+    };
     let mut body = &rest[first + 2..];
     while let Some(shorter) = body.strip_suffix(b"\\n") {
         body = shorter;
     }
-    let Some(body) = body.strip_suffix(FENCE) else { return };
+    let Some(body) = body.strip_suffix(FENCE) else {
+        return;
+    };
     if memchr::memmem::find(body, b"\\n```").is_some_and(|at| at + 5 < body.len()) {
         return;
     }

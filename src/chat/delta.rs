@@ -1,1 +1,0 @@
-//! One chunk of a chat stream.

@@ -1,0 +1,435 @@
+//! The item list becomes messages: turns, calls and their outputs, reasoning (SPEC 1.2, 1.3).
+//!
+//! A chat history has one legal shape: an assistant message with all calls of its turn, directly
+//! followed by one answer per call. Items have no such shape, so outputs are paired with calls
+//! first, and every turn is then written as one block. A block depends only on the items up to
+//! its end, so that a growing history keeps its bytes and the provider's prompt cache its worth.
+
+use super::calls::{self, Answer, Pairs};
+use super::diagnostic::Diagnostic;
+use super::parts::{self, Piece};
+use super::request::{Context, Dialect};
+use super::seal;
+use super::tools::Toolbox;
+use crate::error::{Error, Kind as ErrorKind, Source};
+use crate::json::write;
+use crate::json::{Kind, Str, Tape, Value};
+use crate::provider::profile::{MidSystem, Replay};
+use std::collections::HashSet;
+
+/// One call of a turn, with its answer.
+pub(super) struct Call<'a> {
+    /// Unique in the whole history; escaped.
+    pub(super) id: Vec<u8>,
+    pub(super) flat: String,
+    /// JSON text, escaped.
+    pub(super) arguments: Vec<u8>,
+    pub(super) answer: Option<Vec<Piece<'a>>>,
+}
+
+/// The model's turn that is being collected.
+#[derive(Default)]
+pub(super) struct Turn<'a> {
+    pub(super) reasoning: Option<Vec<u8>>,
+    /// Escaped.
+    pub(super) text: Vec<u8>,
+    pub(super) calls: Vec<Call<'a>>,
+    /// Whether an output was seen; the next thing the model says is then another turn.
+    pub(super) answered: bool,
+}
+
+/// Appends messages, in order, to one array.
+pub(super) struct Messages<'a, 'o> {
+    pub(super) out: &'o mut Vec<u8>,
+    pub(super) cx: Context<'a>,
+    pub(super) dialect: &'o Dialect<'a>,
+    pub(super) tools: &'o Toolbox,
+    pub(super) diagnostics: &'o mut Vec<Diagnostic>,
+    /// What stands in the one leading system message; `None` once that is written.
+    pub(super) leading: Option<Vec<u8>>,
+    /// What is appended to it.
+    pub(super) note: Option<Vec<u8>>,
+    pub(super) first: bool,
+    pub(super) turn: Turn<'a>,
+    pub(super) ids: HashSet<String>,
+    pub(super) scratch: Tape,
+    /// Whether the last message is the assistant's.
+    pub(super) open_end: bool,
+}
+
+impl<'a, 'o> Messages<'a, 'o> {
+    pub fn new(
+        out: &'o mut Vec<u8>,
+        cx: Context<'a>,
+        dialect: &'o Dialect<'a>,
+        tools: &'o Toolbox,
+        diagnostics: &'o mut Vec<Diagnostic>,
+    ) -> Self {
+        Messages {
+            out,
+            cx,
+            dialect,
+            tools,
+            diagnostics,
+            leading: Some(Vec::new()),
+            note: None,
+            first: true,
+            turn: Turn::default(),
+            ids: HashSet::new(),
+            scratch: Tape::new(),
+            open_end: false,
+        }
+    }
+
+    /// Appends the whole array. `note` goes to the end of the leading system message.
+    pub fn write(
+        mut self,
+        instructions: Option<Str<'a>>,
+        input: Option<Value<'a>>,
+        note: Option<Vec<u8>>,
+    ) -> Result<(), Error> {
+        self.note = note;
+        self.out.push(b'[');
+        if let Some(text) = instructions {
+            self.system(&[Piece::Text(text)]);
+        }
+        if let Some(input) = input {
+            if let Some(text) = input.as_str() {
+                self.user(&[Piece::Text(text)]);
+            }
+            self.items(input)?;
+        }
+        self.flush();
+        self.close_leading();
+        if self.first {
+            self.user_message(&[Piece::Made(Vec::new())]);
+        }
+        if self.open_end {
+            self.diagnostic(
+                "input.ends_with_assistant",
+                "input".into(),
+                "The history ends with the assistant's text; providers differ in what they do.",
+            );
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn items(&mut self, input: Value<'a>) -> Result<(), Error> {
+        let items: Vec<Value<'a>> = input.items().collect();
+        let pairs = Pairs::of(&items)?;
+        for (i, again) in &pairs.repeated {
+            let message =
+                format!("The call has another output at input[{again}]; that one is used.");
+            self.diagnostic("item.dropped", format!("input[{i}]"), &message);
+        }
+        for (i, item) in items.iter().enumerate() {
+            self.item(*item, i, &items, &pairs)?;
+        }
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        item: Value<'a>,
+        i: usize,
+        items: &[Value<'a>],
+        pairs: &Pairs,
+    ) -> Result<(), Error> {
+        let path = format!("input[{i}]");
+        if item.kind() != Kind::Object {
+            return Err(Error::bad_request("An input item must be an object.").with_param(path));
+        }
+        let kind = calls::item_type(item);
+        let kind = kind.text();
+        if calls::is_call(&kind) {
+            return self.call(item, &kind, i, items, pairs);
+        }
+        if calls::is_output(&kind) {
+            return self.output(item, &kind, i, pairs);
+        }
+        match &*kind {
+            "message" => self.message(item, &path),
+            "reasoning" => {
+                self.reasoning(item);
+                Ok(())
+            }
+            // Read by the toolbox, and by the request's fields.
+            "additional_tools" | "configuration_update" => Ok(()),
+            // What they found is in the message that follows.
+            "web_search_call" | "mcp_list_tools" => Ok(()),
+            "item_reference" => {
+                let id = item.str("id").unwrap_or(Str::EMPTY).text();
+                Err(
+                    Error::bad_request(format!("Item with id '{id}' not found."))
+                        .with_code("item_not_found")
+                        .with_param(path),
+                )
+            }
+            "compaction_trigger" => Err(Error::new(
+                Source::Downstream,
+                ErrorKind::Unsupported,
+                "Remote compaction is not served here; name the provider anything but 'OpenAI' \
+                 and Codex compacts by itself.",
+            )
+            .with_param(path)),
+            other => {
+                let message = format!("Items of type '{other}' cannot be given to the provider.");
+                self.diagnostic("item.dropped", path, &message);
+                Ok(())
+            }
+        }
+    }
+
+    fn message(&mut self, item: Value<'a>, path: &str) -> Result<(), Error> {
+        let role = item.str("role").unwrap_or(Str::EMPTY).text();
+        let content = item.get("content");
+        let path = format!("{path}.content");
+        match &*role {
+            "assistant" => {
+                let pieces = parts::read(content, false, true, &path, self.diagnostics)?;
+                self.assistant(&pieces);
+            }
+            "user" => {
+                let images = self.dialect.images_user;
+                let pieces = parts::read(content, images, false, &path, self.diagnostics)?;
+                self.flush();
+                self.user(&pieces);
+            }
+            "system" | "developer" => {
+                let pieces = parts::read(content, false, false, &path, self.diagnostics)?;
+                self.flush();
+                self.system(&pieces);
+            }
+            other => {
+                return Err(Error::bad_request(format!(
+                    "A message cannot have the role '{other}'."
+                ))
+                .with_param(path.replace(".content", ".role")));
+            }
+        }
+        Ok(())
+    }
+
+    fn assistant(&mut self, pieces: &[Piece<'a>]) {
+        if parts::is_blank(pieces) {
+            return;
+        }
+        if self.turn.answered {
+            self.flush();
+        }
+        if !self.turn.text.is_empty() {
+            self.turn.text.extend_from_slice(b"\\n\\n");
+        }
+        // Its parts are pieces of one text, unlike those of other roles.
+        for piece in pieces {
+            parts::write_text(&mut self.turn.text, std::slice::from_ref(piece));
+        }
+    }
+
+    fn reasoning(&mut self, item: Value<'a>) {
+        if self.turn.answered {
+            self.flush();
+        }
+        if self.dialect.replay == Replay::None {
+            return;
+        }
+        let Some(text) = self.reasoning_text(item).filter(|t| !t.is_empty()) else {
+            return;
+        };
+        match &mut self.turn.reasoning {
+            Some(reasoning) => {
+                reasoning.extend_from_slice(b"\\n");
+                reasoning.extend_from_slice(&text);
+            }
+            None => self.turn.reasoning = Some(text),
+        }
+    }
+
+    /// The text of a reasoning item, escaped, if this provider may see it. What another vendor
+    /// encrypted is never looked at, and what another profile thought is not this one's business.
+    fn reasoning_text(&self, item: Value<'a>) -> Option<Vec<u8>> {
+        let envelope = item.str("encrypted_content");
+        if let Some(sealed) = envelope.and_then(|e| seal::unseal(self.cx.seal_key, &e.text())) {
+            return (sealed.profile == self.cx.profile.name).then_some(sealed.escaped_text);
+        }
+        let mut text = Vec::new();
+        for part in item.present("content")?.items() {
+            if let Some(part) = part.str("text") {
+                part.splice(&mut text);
+            }
+        }
+        Some(text)
+    }
+
+    fn call(
+        &mut self,
+        item: Value<'a>,
+        kind: &str,
+        i: usize,
+        items: &[Value<'a>],
+        pairs: &Pairs,
+    ) -> Result<(), Error> {
+        if self.turn.answered {
+            self.flush();
+        }
+        let call = calls::read(item, kind, i, self.tools, &mut self.scratch)?;
+        let answer = match pairs.answer_of(i) {
+            Answer::Own => Some(calls::mcp_output(item)),
+            Answer::At(at) => {
+                let output = items[at];
+                let kind = calls::item_type(output);
+                Some(self.read_output(output, &kind.text(), at)?)
+            }
+            Answer::Missing => None,
+        };
+        let id = self.unique_id(&call.id);
+        self.turn.answered |= matches!(pairs.answer_of(i), Answer::Own);
+        self.turn.calls.push(Call {
+            id,
+            flat: call.flat,
+            arguments: call.arguments,
+            answer,
+        });
+        Ok(())
+    }
+
+    fn output(
+        &mut self,
+        item: Value<'a>,
+        kind: &str,
+        i: usize,
+        pairs: &Pairs,
+    ) -> Result<(), Error> {
+        if !pairs.is_orphan(i) {
+            self.turn.answered = true;
+            return Ok(());
+        }
+        self.diagnostic(
+            "output.orphaned",
+            format!("input[{i}]"),
+            "No call has this output's id; it is sent as a user message.",
+        );
+        let id = calls::output_id(item, kind).unwrap_or(Str::EMPTY);
+        let mut head = b"[output of tool call ".to_vec();
+        id.splice(&mut head);
+        head.push(b']');
+        let mut pieces = vec![Piece::Made(head)];
+        pieces.extend(self.read_output(item, kind, i)?);
+        if !self.dialect.images_user {
+            for piece in pieces.iter_mut().filter(|p| p.is_image()) {
+                *piece = Piece::Made(parts::NO_VISION.to_vec());
+            }
+        }
+        self.flush();
+        self.user(&pieces);
+        Ok(())
+    }
+
+    fn read_output(
+        &mut self,
+        item: Value<'a>,
+        kind: &str,
+        i: usize,
+    ) -> Result<Vec<Piece<'a>>, Error> {
+        match kind {
+            "shell_call_output" => Ok(calls::shell_output(item)),
+            "apply_patch_call_output" => Ok(calls::patch_output(item)),
+            "tool_search_output" => Ok(calls::search_output(item, self.tools)),
+            _ => {
+                let images = self.dialect.images_user || self.dialect.images_tool;
+                let path = format!("input[{i}].output");
+                parts::read(item.get("output"), images, true, &path, self.diagnostics)
+            }
+        }
+    }
+
+    /// An id that no earlier call of the history has: some clients and models repeat theirs.
+    fn unique_id(&mut self, id: &str) -> Vec<u8> {
+        let mut candidate = id.to_owned();
+        let mut n = 2;
+        while !self.ids.insert(candidate.clone()) {
+            candidate = format!("{id}_{n}");
+            n += 1;
+        }
+        let mut out = Vec::new();
+        write::escape_into(&mut out, &candidate);
+        out
+    }
+
+    fn user(&mut self, pieces: &[Piece<'a>]) {
+        if !parts::is_blank(pieces) {
+            self.user_message(pieces);
+        }
+    }
+
+    pub(super) fn user_message(&mut self, pieces: &[Piece<'a>]) {
+        self.open("user");
+        self.raw(",\"content\":");
+        parts::write_content(self.out, pieces);
+        self.raw("}");
+    }
+
+    /// A system message: part of the leading one, or in mid conversation as the dialect has it.
+    fn system(&mut self, pieces: &[Piece<'a>]) {
+        if parts::is_blank(pieces) {
+            return;
+        }
+        if let Some(leading) = &mut self.leading {
+            if !leading.is_empty() {
+                leading.extend_from_slice(b"\\n\\n");
+            }
+            parts::write_text(leading, pieces);
+            return;
+        }
+        let (before, after) = match self.dialect.mid_system {
+            MidSystem::Ok => {
+                self.open(self.system_role());
+                ("", "")
+            }
+            MidSystem::User => {
+                self.open("user");
+                ("<system_note>\\n", "\\n</system_note>")
+            }
+        };
+        self.raw(",\"content\":\"");
+        self.raw(before);
+        parts::write_text(self.out, pieces);
+        self.raw(after);
+        self.raw("\"}");
+    }
+
+    fn system_role(&self) -> &'static str {
+        if self.cx.profile.developer_role {
+            "developer"
+        } else {
+            "system"
+        }
+    }
+
+    pub(super) fn close_leading(&mut self) {
+        let Some(mut leading) = self.leading.take() else {
+            return;
+        };
+        if let Some(note) = self.note.take() {
+            if !leading.is_empty() {
+                leading.extend_from_slice(b"\\n\\n");
+            }
+            leading.extend_from_slice(&note);
+        }
+        if !leading.is_empty() {
+            self.open(self.system_role());
+            self.raw(",\"content\":");
+            write::quoted(self.out, &leading);
+            self.raw("}");
+        }
+    }
+
+    fn diagnostic(&mut self, code: &'static str, path: String, message: &str) {
+        self.diagnostics.push(Diagnostic {
+            code,
+            path,
+            message: message.to_owned(),
+        });
+    }
+}

@@ -1,0 +1,225 @@
+//! Content parts: what a message or a tool's output says, as text and images (SPEC 1.2).
+
+use super::diagnostic::Diagnostic;
+use crate::error::{Error, Kind as ErrorKind, Source};
+use crate::json::write;
+use crate::json::{Kind, Str, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What a model without eyes reads in the place of an image.
+pub(super) const NO_VISION: &[u8] = b"[image omitted: model has no vision input]";
+
+/// One piece of content.
+#[derive(Clone, Debug)]
+pub(super) enum Piece<'a> {
+    /// The client's text, still escaped.
+    Text(Str<'a>),
+    /// Text that was made here, escaped.
+    Made(Vec<u8>),
+    /// An image and how closely to look at it.
+    Image {
+        url: Str<'a>,
+        detail: Option<Str<'a>>,
+    },
+}
+
+impl Piece<'_> {
+    pub fn is_image(&self) -> bool {
+        matches!(self, Piece::Image { .. })
+    }
+
+    fn splice(&self, out: &mut Vec<u8>) {
+        match self {
+            Piece::Text(text) => text.splice(out),
+            Piece::Made(text) => out.extend_from_slice(text),
+            Piece::Image { .. } => out.extend_from_slice(NO_VISION),
+        }
+    }
+
+    /// Appends the piece as a chat content part.
+    pub fn write_part(&self, out: &mut Vec<u8>) {
+        let Piece::Image { url, detail } = self else {
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"");
+            self.splice(out);
+            out.extend_from_slice(b"\"}");
+            return;
+        };
+        out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+        url.splice(out);
+        out.push(b'"');
+        if let Some(detail) = detail {
+            out.extend_from_slice(b",\"detail\":\"");
+            // A value of the Responses API that chat completions do not have.
+            if *detail == "original" {
+                out.extend_from_slice(b"high");
+            } else {
+                detail.splice(out);
+            }
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"}}");
+    }
+}
+
+/// Appends pieces as `content`: one plain string where there is only text, since many servers
+/// refuse lists of text, else a list of parts.
+pub(super) fn write_content(out: &mut Vec<u8>, pieces: &[Piece<'_>]) {
+    if !pieces.iter().any(Piece::is_image) {
+        out.push(b'"');
+        write_text(out, pieces);
+        out.push(b'"');
+        return;
+    }
+    out.push(b'[');
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        piece.write_part(out);
+    }
+    out.push(b']');
+}
+
+/// Appends pieces as one escaped text, a line break between them.
+pub(super) fn write_text(out: &mut Vec<u8>, pieces: &[Piece<'_>]) {
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b"\\n");
+        }
+        piece.splice(out);
+    }
+}
+
+/// Whether there is nothing to see or read in `pieces`.
+pub(super) fn is_blank(pieces: &[Piece<'_>]) -> bool {
+    pieces.iter().all(|p| match p {
+        Piece::Text(text) => text.is_empty(),
+        Piece::Made(text) => text.is_empty(),
+        Piece::Image { .. } => false,
+    })
+}
+
+/// Reads the content of a message, or the output of a tool. What cannot be shown is an error in
+/// a message, where the user means it to be read, and a note in an old output.
+pub(super) fn read<'a>(
+    content: Option<Value<'a>>,
+    images: bool,
+    lenient: bool,
+    path: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Vec<Piece<'a>>, Error> {
+    let mut pieces = Vec::new();
+    let Some(content) = content.filter(|c| !c.is_null()) else {
+        return Ok(pieces);
+    };
+    if let Some(text) = content.as_str() {
+        pieces.push(Piece::Text(text));
+        return Ok(pieces);
+    }
+    if content.kind() != Kind::Array {
+        let mut text = Vec::new();
+        write::escape_again(&mut text, content.raw());
+        pieces.push(Piece::Made(text));
+        return Ok(pieces);
+    }
+    for (i, part) in content.items().enumerate() {
+        match read_part(part, images) {
+            Ok(Some(piece)) => {
+                if let Piece::Made(text) = &piece
+                    && text == NO_VISION
+                {
+                    diagnostics.push(Diagnostic {
+                        code: "content.degraded",
+                        path: format!("{path}[{i}]"),
+                        message: "The model takes no images; a note stands in its place.".into(),
+                    });
+                }
+                pieces.push(piece);
+            }
+            Ok(None) => diagnostics.push(Diagnostic {
+                code: "content.dropped",
+                path: format!("{path}[{i}]"),
+                message: "The kind of content is not known.".into(),
+            }),
+            Err(message) if lenient => {
+                diagnostics.push(Diagnostic {
+                    code: "content.dropped",
+                    path: format!("{path}[{i}]"),
+                    message,
+                });
+                pieces.push(Piece::Made(
+                    b"[content omitted: it cannot be shown]".to_vec(),
+                ));
+            }
+            Err(message) => {
+                return Err(
+                    Error::new(Source::Downstream, ErrorKind::Unsupported, message)
+                        .with_code("unsupported_content")
+                        .with_param(format!("{path}[{i}]")),
+                );
+            }
+        }
+    }
+    Ok(pieces)
+}
+
+fn read_part(part: Value<'_>, images: bool) -> Result<Option<Piece<'_>>, String> {
+    if let Some(text) = part.as_str() {
+        return Ok(Some(Piece::Text(text)));
+    }
+    let kind = part.str("type").unwrap_or(Str::EMPTY).text();
+    match &*kind {
+        "input_image" | "image_url" => read_image(part, images).map(Some),
+        "input_file" | "file" => read_file(part).map(Some),
+        "input_audio" => Err("The model takes no audio.".into()),
+        "refusal" => Ok(part.str("refusal").map(Piece::Text)),
+        _ => Ok(part.str("text").map(Piece::Text)),
+    }
+}
+
+fn read_image(part: Value<'_>, images: bool) -> Result<Piece<'_>, String> {
+    if !images {
+        return Ok(Piece::Made(NO_VISION.to_vec()));
+    }
+    let holder = part.present("image_url");
+    let url = match holder {
+        Some(v) if v.kind() == Kind::Object => v.str("url"),
+        Some(v) => v.as_str(),
+        None => None,
+    };
+    let detail = part
+        .str("detail")
+        .or_else(|| holder.and_then(|h| h.str("detail")));
+    match url {
+        Some(url) => Ok(Piece::Image { url, detail }),
+        None => Err("Images by 'file_id' are not stored here; send 'image_url'.".into()),
+    }
+}
+
+/// A file whose bytes are text is shown as text. There is no place for others in the dialects
+/// served here.
+fn read_file(part: Value<'_>) -> Result<Piece<'_>, String> {
+    let inner = part.present("file").unwrap_or(part);
+    let name = inner.str("filename").unwrap_or(Str::EMPTY);
+    let bytes = inner.str("file_data").and_then(|data| {
+        let data = data.text();
+        let base64 = match data.strip_prefix("data:") {
+            Some(url) => url.split_once(";base64,")?.1,
+            None => &data,
+        };
+        STANDARD.decode(base64).ok()
+    });
+    let Some(text) = bytes.and_then(|b| String::from_utf8(b).ok()) else {
+        return Err(format!(
+            "The file '{}' is not text sent as 'file_data'; the provider takes no other files.",
+            name.text()
+        ));
+    };
+    let mut made = b"<file name=\\\"".to_vec();
+    name.splice(&mut made);
+    made.extend_from_slice(b"\\\">");
+    write::escape_into(&mut made, &text);
+    made.extend_from_slice(b"</file>");
+    Ok(Piece::Made(made))
+}

@@ -1,0 +1,475 @@
+//! Tool calls: told apart however the provider numbers them, and sent one after another.
+//!
+//! Only the front call streams; what comes for later ones waits until it is complete, since
+//! clients follow one item at a time.
+
+use super::Translator;
+use super::item::{Part, status};
+use super::unwrap::Unwrapper;
+use crate::error::Error;
+use crate::json::{Kind as JsonKind, Tape, Value, write};
+use crate::responses::tool::ToolKind;
+use crate::translate::snapshot::compact;
+
+/// The calls of an answer that are not closed yet.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    list: Vec<Call>,
+    /// The first call that is not closed.
+    front: usize,
+    /// Reasoning that came while a call was unfinished, as escaped JSON text.
+    pub(super) late_reasoning: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    index: Option<i64>,
+    id: String,
+    name: String,
+    /// As escaped JSON text.
+    arguments: Vec<u8>,
+    sent: usize,
+    json: Tracker,
+    open: Option<OpenCall>,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    item_id: String,
+    kind: ToolKind,
+    /// `,"call_id":…,"name":…` and, where there is one, the namespace.
+    names: Vec<u8>,
+    unwrapper: Unwrapper,
+}
+
+impl Calls {
+    pub(super) fn is_open(&self) -> bool {
+        self.front < self.list.len()
+    }
+
+    /// Whether the arguments of every call are a whole JSON object.
+    pub(super) fn all_complete(&self) -> bool {
+        self.list[self.front..].iter().all(|c| c.json.complete())
+    }
+
+    /// The call that a delta belongs to; `None` for a new one.
+    fn find(&self, index: Option<i64>, id: &str, name: &str) -> Option<usize> {
+        let found = match index {
+            Some(_) => self.list.iter().rposition(|c| c.index == index),
+            None if !id.is_empty() => self.list.iter().rposition(|c| c.id == id),
+            None if !name.is_empty() => None,
+            None => self.list.len().checked_sub(1),
+        }?;
+        let call = &self.list[found];
+        // Ollama numbers every call 0: another id with a name is another call.
+        let other = !id.is_empty() && !call.id.is_empty() && call.id != id && !name.is_empty();
+        (!other).then_some(found)
+    }
+}
+
+impl Translator {
+    /// Takes one entry of `delta.tool_calls`, or the legacy `function_call`.
+    pub(super) fn call_delta(
+        &mut self,
+        call: Value<'_>,
+        function: Option<Value<'_>>,
+    ) -> Result<(), Error> {
+        let text = |v: Option<Value<'_>>, key: &str| {
+            v.and_then(|v| v.str(key))
+                .map(|s| s.text().into_owned())
+                .unwrap_or_default()
+        };
+        let (id, name) = (text(Some(call), "id"), text(function, "name"));
+        let index = call.get("index").and_then(|i| i.as_f64()).map(|i| i as i64);
+        let mut arguments = Vec::new();
+        if let Some(value) = function.and_then(|f| f.present("arguments")) {
+            match value.as_str() {
+                Some(text) => text.splice(&mut arguments),
+                None => write::escape_again(&mut arguments, &compact_of(value)),
+            }
+        }
+        let at = match self.calls.find(index, &id, &name) {
+            Some(at) => at,
+            None if id.is_empty() && name.is_empty() && arguments.is_empty() => return Ok(()),
+            None => {
+                self.calls.list.push(Call {
+                    index,
+                    ..Call::default()
+                });
+                self.calls.list.len() - 1
+            }
+        };
+        let entry = &mut self.calls.list[at];
+        if entry.json.complete() && entry.arguments == arguments && !id.is_empty() {
+            // The same complete call once more.
+            return Ok(());
+        }
+        if entry.open.is_none() {
+            if entry.id.is_empty() {
+                entry.id = id;
+            }
+            match name.strip_prefix(entry.name.as_str()) {
+                Some(_) => entry.name = name,
+                None => entry.name.push_str(&name),
+            }
+        }
+        entry.json.feed(&arguments);
+        entry.arguments.extend_from_slice(&arguments);
+        self.held_space.clear();
+        Ok(())
+    }
+
+    /// Sends what the front call has, and goes on to the next when it is complete.
+    pub(super) fn advance(&mut self, out: &mut Vec<u8>) {
+        loop {
+            let Some(call) = self.calls.list.get(self.calls.front) else {
+                return;
+            };
+            if call.arguments.is_empty() && !call.json.complete() {
+                return;
+            }
+            self.stream_call(out);
+            let front = self.calls.front;
+            if front + 1 == self.calls.list.len() || !self.calls.list[front].json.complete() {
+                return;
+            }
+            self.close_call(false, out);
+        }
+    }
+
+    /// Opens the front call if it is not, and sends the arguments that have not left.
+    fn stream_call(&mut self, out: &mut Vec<u8>) {
+        self.open_call(out);
+        let Some(call) = self.calls.list.get_mut(self.calls.front) else {
+            return;
+        };
+        let Call {
+            arguments,
+            sent,
+            open: Some(open),
+            ..
+        } = call
+        else {
+            return;
+        };
+        let news = &arguments[*sent..];
+        *sent = arguments.len();
+        let (kind, delta) = match open.kind {
+            ToolKind::Function => ("response.function_call_arguments.delta", news),
+            ToolKind::Custom => {
+                open.unwrapper.feed(news);
+                (
+                    "response.custom_tool_call_input.delta",
+                    open.unwrapper.ready(),
+                )
+            }
+            _ => return,
+        };
+        if !delta.is_empty() {
+            self.emitter
+                .item_event(out, kind, &open.item_id, None, |out| {
+                    out.extend_from_slice(b",\"delta\":");
+                    write::quoted(out, delta);
+                });
+        }
+    }
+
+    fn open_call(&mut self, out: &mut Vec<u8>) {
+        let front = self.calls.front;
+        if self.calls.list.get(front).is_none_or(|c| c.open.is_some()) {
+            return;
+        }
+        self.commit(out);
+        self.close_open(false, out);
+        let fresh = self.emitter.id("call_");
+        let call = &mut self.calls.list[front];
+        let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+        if call.id.is_empty() || call.id.len() > 64 || !call.id.chars().all(legal) {
+            call.id = fresh;
+        }
+        let tool = self.emitter.plan.tools.by_flat(&call.name).cloned();
+        let kind = tool.as_ref().map_or(ToolKind::Function, |t| t.kind);
+        let mut names = b",\"call_id\":".to_vec();
+        write::string(&mut names, &call.id);
+        if matches!(kind, ToolKind::Function | ToolKind::Custom) {
+            names.extend_from_slice(b",\"name\":");
+            write::string(&mut names, tool.as_ref().map_or(&call.name, |t| &t.name));
+            if let Some(namespace) = tool.as_ref().and_then(|t| t.namespace.as_ref()) {
+                names.extend_from_slice(b",\"namespace\":");
+                write::string(&mut names, namespace);
+            }
+        }
+        let item_id = self.emitter.id(prefix(kind));
+        let open = OpenCall {
+            item_id,
+            kind,
+            names,
+            unwrapper: Unwrapper::default(),
+        };
+        let empty: &[u8] = if matches!(kind, ToolKind::Function | ToolKind::Custom) {
+            b""
+        } else {
+            b"{}"
+        };
+        let item = item_of(&open, b",\"status\":\"in_progress\"", empty);
+        self.emitter.item_added(out, &item);
+        self.calls.list[front].open = Some(open);
+    }
+
+    /// Closes the front call; `cut` if the answer ended early.
+    fn close_call(&mut self, cut: bool, out: &mut Vec<u8>) {
+        self.stream_call(out);
+        let Some(call) = self.calls.list.get_mut(self.calls.front) else {
+            return;
+        };
+        self.calls.front += 1;
+        let cut = cut && !call.json.complete();
+        if call.arguments.is_empty() && !cut {
+            call.arguments.extend_from_slice(b"{}");
+            self.calls.front -= 1;
+            self.stream_call(out);
+            self.calls.front += 1;
+        }
+        let call = &mut self.calls.list[self.calls.front - 1];
+        let Call {
+            arguments,
+            open: Some(open),
+            ..
+        } = call
+        else {
+            return;
+        };
+        let (kind, field, whole): (_, &[u8], &[u8]) = match open.kind {
+            ToolKind::Function => (
+                "response.function_call_arguments.done",
+                b",\"arguments\":",
+                arguments,
+            ),
+            ToolKind::Custom => {
+                let rest = open.unwrapper.finish();
+                if !rest.is_empty() {
+                    let delta = "response.custom_tool_call_input.delta";
+                    self.emitter
+                        .item_event(out, delta, &open.item_id, None, |out| {
+                            out.extend_from_slice(b",\"delta\":");
+                            write::quoted(out, rest);
+                        });
+                }
+                (
+                    "response.custom_tool_call_input.done",
+                    b",\"input\":",
+                    &open.unwrapper.input,
+                )
+            }
+            _ => {
+                let item = item_of(open, status(cut), &decoded(arguments));
+                return self.emitter.item_done(out, &item);
+            }
+        };
+        // A call that was cut has no `done`: nobody may run it.
+        if !cut {
+            self.emitter
+                .item_event(out, kind, &open.item_id, None, |out| {
+                    out.extend_from_slice(field);
+                    write::quoted(out, whole);
+                });
+        }
+        let item = item_of(open, status(cut), whole);
+        self.emitter.item_done(out, &item);
+    }
+
+    /// Closes every call in order, then sends what had to wait for that.
+    pub(super) fn close_calls(&mut self, cut: bool, out: &mut Vec<u8>) {
+        while self.calls.is_open() {
+            let call = &self.calls.list[self.calls.front];
+            if call.name.is_empty() && call.arguments.is_empty() {
+                self.calls.front += 1;
+                continue;
+            }
+            self.open_call(out);
+            self.close_call(cut, out);
+        }
+        self.calls.list.clear();
+        self.calls.front = 0;
+        let reasoning = std::mem::take(&mut self.calls.late_reasoning);
+        self.reasoning(&reasoning, out);
+        let text = std::mem::take(&mut self.late_text);
+        if !text.is_empty() {
+            self.message(Part::Text, &text, b"", out);
+        }
+    }
+}
+
+fn compact_of(value: Value<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    compact(&mut out, value);
+    out
+}
+
+fn prefix(kind: ToolKind) -> &'static str {
+    match kind {
+        ToolKind::ApplyPatch => "apc_",
+        ToolKind::Custom => "ctc_",
+        ToolKind::Function => "fc_",
+        ToolKind::LocalShell => "lsh_",
+        ToolKind::Shell => "sh_",
+        ToolKind::ToolSearch => "tsc_",
+    }
+}
+
+/// A call's item. `content` is escaped text for functions and freeform tools, the arguments as a
+/// JSON object for the others.
+fn item_of(open: &OpenCall, status: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut item = format!("{{\"id\":\"{}\",\"type\":\"", open.item_id).into_bytes();
+    let kind: &[u8] = match open.kind {
+        ToolKind::ApplyPatch => b"apply_patch_call",
+        ToolKind::Custom => b"custom_tool_call",
+        ToolKind::Function => b"function_call",
+        ToolKind::LocalShell => b"local_shell_call",
+        ToolKind::Shell => b"shell_call",
+        ToolKind::ToolSearch => b"tool_search_call",
+    };
+    item.extend_from_slice(kind);
+    item.push(b'"');
+    item.extend_from_slice(status);
+    item.extend_from_slice(&open.names);
+    match open.kind {
+        ToolKind::Function => {
+            item.extend_from_slice(b",\"arguments\":");
+            write::quoted(&mut item, content);
+        }
+        ToolKind::Custom => {
+            item.extend_from_slice(b",\"input\":");
+            write::quoted(&mut item, content);
+        }
+        ToolKind::ToolSearch => {
+            item.extend_from_slice(b",\"execution\":\"client\",\"arguments\":");
+            item.extend_from_slice(content);
+        }
+        ToolKind::LocalShell => {
+            item.extend_from_slice(b",\"action\":{\"type\":\"exec\"");
+            members(
+                &mut item,
+                content,
+                &[
+                    ("command", "[]"),
+                    ("env", "{}"),
+                    ("timeout_ms", "null"),
+                    ("working_directory", "null"),
+                ],
+            );
+            item.push(b'}');
+        }
+        ToolKind::Shell => {
+            let from = item.len();
+            members(
+                &mut item,
+                content,
+                &[
+                    ("commands", "[]"),
+                    ("max_output_length", "null"),
+                    ("timeout_ms", "null"),
+                ],
+            );
+            item[from] = b'{';
+            item.splice(from..from, b",\"action\":".iter().copied());
+            item.push(b'}');
+        }
+        ToolKind::ApplyPatch => {
+            item.extend_from_slice(b",\"operation\":");
+            item.extend_from_slice(content);
+        }
+    }
+    item.push(b'}');
+    item
+}
+
+/// Appends `,"name":value` for each member, with a default for what the model left out.
+fn members(out: &mut Vec<u8>, object: &[u8], names: &[(&str, &str)]) {
+    let mut tape = Tape::new();
+    let object = tape.parse(object).ok();
+    for (name, default) in names {
+        out.extend_from_slice(b",");
+        write::string(out, name);
+        out.push(b':');
+        let value = object.and_then(|o| o.present(name));
+        out.extend_from_slice(value.map_or(default.as_bytes(), |v| v.raw()));
+    }
+}
+
+/// Arguments as a JSON object; `{}` where they are none.
+fn decoded(escaped: &[u8]) -> Vec<u8> {
+    let mut tape = Tape::new();
+    let quoted = [b"\"", escaped, b"\""].concat();
+    let text = match tape.parse(&quoted) {
+        Ok(value) => value
+            .as_str()
+            .map(|s| s.text().into_owned())
+            .unwrap_or_default(),
+        Err(_) => String::new(),
+    };
+    let mut tape = Tape::new();
+    match tape.parse(text.as_bytes()) {
+        Ok(value) if value.kind() == JsonKind::Object => compact_of(value),
+        _ => b"{}".to_vec(),
+    }
+}
+
+/// Follows the arguments of a call until their JSON object is complete.
+#[derive(Debug, Default)]
+struct Tracker {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    begun: bool,
+}
+
+impl Tracker {
+    fn complete(&self) -> bool {
+        self.begun && self.depth == 0
+    }
+
+    /// Takes escaped JSON text; whole escapes only.
+    fn feed(&mut self, escaped: &[u8]) {
+        let mut at = 0;
+        while let Some(&byte) = escaped.get(at) {
+            at += 1;
+            if byte != b'\\' {
+                self.byte(byte);
+                continue;
+            }
+            match escaped.get(at) {
+                Some(b'u') => {
+                    let digits = escaped.get(at + 1..at + 5).unwrap_or(b"");
+                    let digits = std::str::from_utf8(digits).unwrap_or("");
+                    let unit = u16::from_str_radix(digits, 16).unwrap_or(u16::from(b'x'));
+                    self.byte(u8::try_from(unit).unwrap_or(b'x'));
+                    at += 5;
+                }
+                Some(other @ (b'"' | b'\\' | b'/')) => {
+                    self.byte(*other);
+                    at += 1;
+                }
+                _ => {
+                    self.byte(b' ');
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        match byte {
+            _ if std::mem::take(&mut self.escaped) => {}
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            _ if self.in_string => {}
+            b'{' | b'[' => {
+                self.begun = true;
+                self.depth += 1;
+            }
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Reasoning and message items: opened by their first delta, closed by whatever comes next.
+
+use super::{State, Translator};
+use crate::error::Error;
+use crate::json::write;
+use crate::limits;
+use crate::translate::seal::{Sealed, seal};
+
+/// The item that is open. Texts are escaped JSON text.
+#[derive(Debug)]
+pub(super) enum Open {
+    None,
+    Message {
+        id: String,
+        parts: Vec<u8>,
+        part: Part,
+        index: u64,
+        text: Vec<u8>,
+        logprobs: Vec<u8>,
+    },
+    Reasoning {
+        id: String,
+        text: Vec<u8>,
+    },
+}
+
+/// The kind of a message's open part.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Refusal,
+    Text,
+}
+
+impl Translator {
+    /// Counts what is kept for the final object against its limit.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Error> {
+        self.answer_bytes += bytes;
+        if self.answer_bytes > limits::ANSWER_BYTES_MAX {
+            let message = "The provider's answer is too large.";
+            let source = crate::error::Source::Upstream;
+            return Err(Error::new(
+                source,
+                crate::error::Kind::UpstreamBroken,
+                message,
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn reasoning(&mut self, delta: &[u8], out: &mut Vec<u8>) {
+        if delta.is_empty() {
+            return;
+        }
+        self.commit(out);
+        if !matches!(self.open, Open::Reasoning { .. }) {
+            self.close_open(false, out);
+            self.open_reasoning(out);
+        }
+        let Open::Reasoning { id, text } = &mut self.open else {
+            return;
+        };
+        text.extend_from_slice(delta);
+        let (kind, index) = match self.emitter.plan.reasoning_summary {
+            true => ("response.reasoning_summary_text.delta", "summary_index"),
+            false => ("response.reasoning_text.delta", "content_index"),
+        };
+        self.emitter
+            .item_event(out, kind, id, Some((index, 0)), |out| {
+                out.extend_from_slice(b",\"delta\":");
+                write::quoted(out, delta);
+            });
+    }
+
+    fn open_reasoning(&mut self, out: &mut Vec<u8>) {
+        let id = self.emitter.id("rs_");
+        let item = format!("{{\"id\":\"{id}\",\"type\":\"reasoning\",\"summary\":[]}}");
+        self.emitter.item_added(out, item.as_bytes());
+        let (kind, index, part): (_, _, &[u8]) = match self.emitter.plan.reasoning_summary {
+            true => (
+                "response.reasoning_summary_part.added",
+                "summary_index",
+                b"summary_text",
+            ),
+            false => (
+                "response.content_part.added",
+                "content_index",
+                b"reasoning_text",
+            ),
+        };
+        self.emitter
+            .item_event(out, kind, &id, Some((index, 0)), |out| {
+                typed_text(out, b",\"part\":", part, b"");
+            });
+        self.open = Open::Reasoning {
+            id,
+            text: Vec::new(),
+        };
+    }
+
+    fn close_reasoning(&mut self, id: &str, text: Vec<u8>, cut: bool, out: &mut Vec<u8>) {
+        let summary = self.emitter.plan.reasoning_summary;
+        let (base, index, part): (_, _, &[u8]) = match summary {
+            true => (
+                "response.reasoning_summary_text.done",
+                "summary_index",
+                b"summary_text",
+            ),
+            false => (
+                "response.reasoning_text.done",
+                "content_index",
+                b"reasoning_text",
+            ),
+        };
+        self.emitter
+            .item_event(out, base, id, Some((index, 0)), |out| {
+                out.extend_from_slice(b",\"text\":");
+                write::quoted(out, &text);
+            });
+        let done = match summary {
+            true => "response.reasoning_summary_part.done",
+            false => "response.content_part.done",
+        };
+        self.emitter
+            .item_event(out, done, id, Some((index, 0)), |out| {
+                typed_text(out, b",\"part\":", part, &text);
+            });
+        let mut item =
+            format!("{{\"id\":\"{id}\",\"type\":\"reasoning\",\"summary\":[").into_bytes();
+        if summary {
+            typed_text(&mut item, b"", part, &text);
+            item.extend_from_slice(b"]");
+        } else {
+            item.extend_from_slice(b"],\"content\":[");
+            typed_text(&mut item, b"", part, &text);
+            item.extend_from_slice(b"]");
+        }
+        if let Some((key, profile)) = self.emitter.plan.seal.clone() {
+            let nonce = self.emitter.nonce();
+            let sealed = seal(
+                &key,
+                nonce,
+                &Sealed {
+                    profile,
+                    escaped_text: text,
+                },
+            );
+            item.extend_from_slice(b",\"encrypted_content\":");
+            write::string(&mut item, &sealed);
+        }
+        item.extend_from_slice(status(cut));
+        item.push(b'}');
+        self.emitter.item_done(out, &item);
+    }
+
+    /// Text, or a refusal, with what was held back before it.
+    pub(super) fn message(&mut self, kind: Part, delta: &[u8], logprobs: &[u8], out: &mut Vec<u8>) {
+        self.commit(out);
+        if !matches!(self.open, Open::Message { .. }) {
+            self.close_open(false, out);
+            let id = self.emitter.id("msg_");
+            let item = format!(
+                "{{\"id\":\"{id}\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}"
+            );
+            self.emitter.item_added(out, item.as_bytes());
+            self.open = Open::Message {
+                id,
+                parts: Vec::new(),
+                part: kind,
+                index: 0,
+                text: Vec::new(),
+                logprobs: Vec::new(),
+            };
+            self.open_part(out);
+        }
+        if matches!(&self.open, Open::Message { part, .. } if *part != kind) {
+            self.close_part(out);
+            if let Open::Message {
+                part,
+                index,
+                text,
+                logprobs,
+                ..
+            } = &mut self.open
+            {
+                *part = kind;
+                *index += 1;
+                text.clear();
+                logprobs.clear();
+            }
+            self.open_part(out);
+        }
+        let held = std::mem::take(&mut self.held_space);
+        let Open::Message {
+            id,
+            text,
+            index,
+            logprobs: kept,
+            ..
+        } = &mut self.open
+        else {
+            return;
+        };
+        text.extend_from_slice(&held);
+        text.extend_from_slice(delta);
+        if !logprobs.is_empty() {
+            if !kept.is_empty() {
+                kept.push(b',');
+            }
+            kept.extend_from_slice(logprobs);
+        }
+        let name = match kind {
+            Part::Refusal => "response.refusal.delta",
+            Part::Text => "response.output_text.delta",
+        };
+        self.emitter
+            .item_event(out, name, id, Some(("content_index", *index)), |out| {
+                out.extend_from_slice(b",\"delta\":\"");
+                out.extend_from_slice(&held);
+                out.extend_from_slice(delta);
+                out.push(b'"');
+                if kind == Part::Text {
+                    out.extend_from_slice(b",\"logprobs\":[");
+                    out.extend_from_slice(logprobs);
+                    out.push(b']');
+                }
+            });
+        self.held_space = held;
+        self.held_space.clear();
+    }
+
+    fn open_part(&mut self, out: &mut Vec<u8>) {
+        let Open::Message {
+            id, part, index, ..
+        } = &self.open
+        else {
+            return;
+        };
+        let at = Some(("content_index", *index));
+        self.emitter
+            .item_event(out, "response.content_part.added", id, at, |out| {
+                out.extend_from_slice(b",\"part\":");
+                message_part(out, *part, b"", b"");
+            });
+    }
+
+    fn close_part(&mut self, out: &mut Vec<u8>) {
+        let Open::Message {
+            id,
+            parts,
+            part,
+            index,
+            text,
+            logprobs,
+        } = &mut self.open
+        else {
+            return;
+        };
+        let (kind, field) = match part {
+            Part::Refusal => ("response.refusal.done", &b",\"refusal\":"[..]),
+            Part::Text => ("response.output_text.done", &b",\"text\":"[..]),
+        };
+        let at = Some(("content_index", *index));
+        self.emitter.item_event(out, kind, id, at, |out| {
+            out.extend_from_slice(field);
+            write::quoted(out, text);
+            if *part == Part::Text {
+                out.extend_from_slice(b",\"logprobs\":[");
+                out.extend_from_slice(logprobs);
+                out.push(b']');
+            }
+        });
+        self.emitter
+            .item_event(out, "response.content_part.done", id, at, |out| {
+                out.extend_from_slice(b",\"part\":");
+                message_part(out, *part, text, logprobs);
+            });
+        if !parts.is_empty() {
+            parts.push(b',');
+        }
+        message_part(parts, *part, text, logprobs);
+    }
+
+    /// Closes the reasoning or message item that is open, if one is.
+    pub(super) fn close_open(&mut self, cut: bool, out: &mut Vec<u8>) {
+        if matches!(self.open, Open::Message { .. }) {
+            self.close_part(out);
+        }
+        match std::mem::replace(&mut self.open, Open::None) {
+            Open::None => {}
+            Open::Reasoning { id, text } => self.close_reasoning(&id, text, cut, out),
+            Open::Message { id, parts, .. } => {
+                let mut item = format!("{{\"id\":\"{id}\",\"type\":\"message\"").into_bytes();
+                item.extend_from_slice(status(cut));
+                item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
+                item.extend_from_slice(&parts);
+                item.extend_from_slice(b"]}");
+                self.emitter.item_done(out, &item);
+            }
+        }
+    }
+
+    /// Closes everything; `cut` if the answer ended early, which the last item then says.
+    pub(super) fn close_all(&mut self, cut: bool, out: &mut Vec<u8>) {
+        self.close_calls(cut, out);
+        if !self.late_text.is_empty() && self.state == State::Committed {
+            let text = std::mem::take(&mut self.late_text);
+            self.message(Part::Text, &text, b"", out);
+        }
+        self.close_open(cut, out);
+    }
+}
+
+pub(super) fn status(cut: bool) -> &'static [u8] {
+    if cut {
+        b",\"status\":\"incomplete\""
+    } else {
+        b",\"status\":\"completed\""
+    }
+}
+
+fn typed_text(out: &mut Vec<u8>, before: &[u8], kind: &[u8], text: &[u8]) {
+    out.extend_from_slice(before);
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind);
+    out.extend_from_slice(b"\",\"text\":");
+    write::quoted(out, text);
+    out.push(b'}');
+}
+
+fn message_part(out: &mut Vec<u8>, part: Part, text: &[u8], logprobs: &[u8]) {
+    match part {
+        Part::Refusal => {
+            out.extend_from_slice(b"{\"type\":\"refusal\",\"refusal\":");
+            write::quoted(out, text);
+        }
+        Part::Text => {
+            out.extend_from_slice(b"{\"type\":\"output_text\",\"text\":");
+            write::quoted(out, text);
+            out.extend_from_slice(b",\"annotations\":[],\"logprobs\":[");
+            out.extend_from_slice(logprobs);
+            out.push(b']');
+        }
+    }
+    out.push(b'}');
+}

@@ -1,0 +1,436 @@
+//! The client's tools become functions: flat names, emulations, schemas (SPEC 1.4).
+
+use super::diagnostic::Diagnostic;
+use crate::json::write;
+use crate::json::{Kind, Str, Value};
+use crate::provider::Profile;
+use crate::responses::tool::{Tool, ToolKind, ToolTable};
+
+/// Longest function name that providers accept.
+const NAME_BYTES_MAX: usize = 64;
+const NO_PARAMETERS: &[u8] = br#"{"type":"object","properties":{}}"#;
+const LOCAL_SHELL_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"}},"working_directory":{"type":"string"},"timeout_ms":{"type":"integer"},"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}"#;
+const SHELL_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"}},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},"required":["commands"]}"#;
+const PATCH_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},"path":{"type":"string"},"diff":{"type":"string"}},"required":["type","path"]}"#;
+const TEXT_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+
+/// A tool and its definition for the provider.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub tool: Tool,
+    pub definition: Vec<u8>,
+    /// Whether it is offered in this request; `tool_choice` may hide it.
+    pub offered: bool,
+}
+
+/// The active tools of a request, deduplicated.
+#[derive(Debug, Default)]
+pub(super) struct Toolbox {
+    pub entries: Vec<Entry>,
+}
+
+impl Toolbox {
+    /// Collects the request's tools and those that items brought along (rule A). Where two have
+    /// the same name the later one replaces the earlier one in its place, so that the list grows
+    /// only at its end and the provider's prompt cache stays good.
+    pub fn collect(
+        request: Value<'_>,
+        profile: &Profile,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Toolbox {
+        let mut build = Build {
+            toolbox: Toolbox::default(),
+            profile,
+            diagnostics,
+        };
+        build.list(request.present("tools"), "tools");
+        let items = request.present("input");
+        for (i, item) in items.iter().flat_map(|v| v.items()).enumerate() {
+            let kind = item.str("type").unwrap_or(Str::EMPTY);
+            if kind == "additional_tools" || kind == "tool_search_output" {
+                build.list(item.present("tools"), &format!("input[{i}].tools"));
+            }
+        }
+        build.toolbox
+    }
+
+    /// What the provider calls the client's tool.
+    pub fn flat(&self, namespace: Option<&str>, name: &str) -> String {
+        match self.find(namespace, name) {
+            Some(entry) => entry.tool.flat.clone(),
+            None => flat_name(namespace, name),
+        }
+    }
+
+    /// The active tool of that name.
+    pub fn find(&self, namespace: Option<&str>, name: &str) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|e| e.tool.name == name && e.tool.namespace.as_deref() == namespace)
+    }
+
+    /// Hides every tool that `keep` refuses.
+    pub fn restrict(&mut self, keep: impl Fn(&Tool) -> bool) {
+        for entry in &mut self.entries {
+            entry.offered &= keep(&entry.tool);
+        }
+    }
+
+    /// Whether the provider is offered any tool.
+    pub fn any_offered(&self) -> bool {
+        self.entries.iter().any(|e| e.offered)
+    }
+
+    /// Appends the array of offered tools.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (i, entry) in self.entries.iter().filter(|e| e.offered).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&entry.definition);
+        }
+        out.push(b']');
+    }
+
+    /// The table for the way back.
+    pub fn into_table(self) -> ToolTable {
+        let mut table = ToolTable::default();
+        for entry in self.entries {
+            table.push(entry.tool);
+        }
+        table
+    }
+}
+
+/// The function name for a tool: legal, and the same in every request (SPEC 1.4).
+pub(super) fn flat_name(namespace: Option<&str>, name: &str) -> String {
+    let full = match namespace {
+        Some(ns) if ns.ends_with("__") => format!("{ns}{name}"),
+        Some(ns) => format!("{ns}__{name}"),
+        None => name.to_owned(),
+    };
+    let legal: String = full
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' => c,
+            _ => '_',
+        })
+        .collect();
+    if legal.is_empty() {
+        return "_".into();
+    }
+    if legal.len() <= NAME_BYTES_MAX {
+        return legal;
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, full.as_bytes());
+    let mut short = legal[..NAME_BYTES_MAX - 9].to_owned();
+    short.push('_');
+    for byte in &digest.as_ref()[..4] {
+        short.push_str(&format!("{byte:02x}"));
+    }
+    short
+}
+
+struct Build<'p> {
+    toolbox: Toolbox,
+    profile: &'p Profile,
+    diagnostics: &'p mut Vec<Diagnostic>,
+}
+
+impl Build<'_> {
+    fn drop(&mut self, path: &str, message: String) {
+        self.diagnostics.push(Diagnostic {
+            code: "tool.dropped",
+            path: path.to_owned(),
+            message,
+        });
+    }
+
+    fn list(&mut self, tools: Option<Value<'_>>, path: &str) {
+        for (i, tool) in tools.iter().flat_map(|t| t.items()).enumerate() {
+            let path = format!("{path}[{i}]");
+            if tool.str("type").is_some_and(|t| t == "namespace") {
+                self.namespace(tool, &path);
+            } else {
+                self.tool(tool, None, &path);
+            }
+        }
+    }
+
+    fn namespace(&mut self, space: Value<'_>, path: &str) {
+        let members = space.present("tools");
+        for (i, tool) in members.iter().flat_map(|t| t.items()).enumerate() {
+            self.tool(tool, Some(space), &format!("{path}.tools[{i}]"));
+        }
+    }
+
+    fn tool(&mut self, tool: Value<'_>, space: Option<Value<'_>>, path: &str) {
+        let kind = tool.str("type").unwrap_or(Str::EMPTY).text();
+        let (kind, name, parameters) = match &*kind {
+            "function" => {
+                // Some clients send the nested form of chat completions here.
+                let inner = tool.present("function").unwrap_or(tool);
+                return self.function(inner, space, path);
+            }
+            "custom" => (ToolKind::Custom, None, TEXT_PARAMETERS),
+            "tool_search" => return self.tool_search(tool, path),
+            "local_shell" => (
+                ToolKind::LocalShell,
+                Some("local_shell"),
+                LOCAL_SHELL_PARAMETERS,
+            ),
+            "shell" => (ToolKind::Shell, Some("shell"), SHELL_PARAMETERS),
+            "apply_patch" => (ToolKind::ApplyPatch, Some("apply_patch"), PATCH_PARAMETERS),
+            other => {
+                let message = format!("The provider has no hosted tool '{other}'.");
+                return self.drop(path, message);
+            }
+        };
+        let name = match name {
+            Some(fixed) => fixed.to_owned(),
+            None => tool.str("name").unwrap_or(Str::EMPTY).text().into_owned(),
+        };
+        let mut description = describe(space, tool);
+        match kind {
+            ToolKind::Custom => describe_custom(&mut description, tool),
+            ToolKind::LocalShell | ToolKind::Shell if description.is_empty() => {
+                description.extend_from_slice(b"Runs commands in a shell.");
+            }
+            ToolKind::ApplyPatch if description.is_empty() => {
+                description.extend_from_slice(b"Creates, updates or deletes a file by a diff.");
+            }
+            _ => {}
+        }
+        self.add(kind, space, name, &description, parameters, false, path);
+    }
+
+    fn function(&mut self, tool: Value<'_>, space: Option<Value<'_>>, path: &str) {
+        let name = tool.str("name").unwrap_or(Str::EMPTY).text().into_owned();
+        let mut parameters = Vec::new();
+        schema_or_default(&mut parameters, tool.get("parameters"));
+        let strict =
+            self.profile.strict_tools && tool.get("strict").and_then(|s| s.as_bool()) == Some(true);
+        let description = describe(space, tool);
+        self.add(
+            ToolKind::Function,
+            space,
+            name,
+            &description,
+            &parameters,
+            strict,
+            path,
+        );
+    }
+
+    fn tool_search(&mut self, tool: Value<'_>, path: &str) {
+        if !tool.str("execution").is_some_and(|e| e == "client") {
+            // Executed by the server: every deferred tool is offered at once instead.
+            let message = "Tools are not searched here; all are offered.".to_owned();
+            return self.drop(path, message);
+        }
+        let mut parameters = Vec::new();
+        schema_or_default(&mut parameters, tool.get("parameters"));
+        let description = describe(None, tool);
+        let name = "tool_search".to_owned();
+        self.add(
+            ToolKind::ToolSearch,
+            None,
+            name,
+            &description,
+            &parameters,
+            false,
+            path,
+        );
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn add(
+        &mut self,
+        kind: ToolKind,
+        space: Option<Value<'_>>,
+        name: String,
+        description: &[u8],
+        parameters: &[u8],
+        strict: bool,
+        path: &str,
+    ) {
+        if name.is_empty() {
+            return self.drop(path, "The tool has no name.".to_owned());
+        }
+        let namespace = space.map(|s| s.str("name").unwrap_or(Str::EMPTY).text().into_owned());
+        let entries = &self.toolbox.entries;
+        let known = entries
+            .iter()
+            .position(|e| e.tool.name == name && e.tool.namespace == namespace);
+        let limit = self.profile.tools_max;
+        if known.is_none() && limit > 0 && entries.len() >= limit {
+            return self.drop(path, format!("The provider takes at most {limit} tools."));
+        }
+        let flat = match known {
+            Some(at) => entries[at].tool.flat.clone(),
+            None => self.unique(flat_name(namespace.as_deref(), &name)),
+        };
+        let entry = Entry {
+            definition: define(&flat, description, parameters, strict),
+            tool: Tool {
+                flat,
+                namespace,
+                name,
+                kind,
+            },
+            offered: true,
+        };
+        match known {
+            Some(at) => self.toolbox.entries[at] = entry,
+            None => self.toolbox.entries.push(entry),
+        }
+    }
+
+    /// `flat`, or with a number behind it if another tool has that name already.
+    fn unique(&self, flat: String) -> String {
+        let taken = |name: &str| self.toolbox.entries.iter().any(|e| e.tool.flat == name);
+        let mut candidate = flat.clone();
+        let mut n = 2;
+        while taken(&candidate) {
+            let suffix = format!("_{n}");
+            let keep = flat.len().min(NAME_BYTES_MAX - suffix.len());
+            candidate = format!("{}{suffix}", &flat[..keep]);
+            n += 1;
+        }
+        candidate
+    }
+}
+
+fn define(flat: &str, description: &[u8], parameters: &[u8], strict: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(description.len() + parameters.len() + flat.len() + 96);
+    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+    write::string(&mut out, flat);
+    if !description.is_empty() {
+        out.extend_from_slice(b",\"description\":");
+        write::quoted(&mut out, description);
+    }
+    out.extend_from_slice(b",\"parameters\":");
+    out.extend_from_slice(parameters);
+    if strict {
+        out.extend_from_slice(b",\"strict\":true");
+    }
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// The description of a tool, after that of its namespace; escaped.
+fn describe(space: Option<Value<'_>>, tool: Value<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for text in [
+        space.and_then(|s| s.str("description")),
+        tool.str("description"),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|t| !t.is_empty())
+    {
+        if !out.is_empty() {
+            out.extend_from_slice(b"\\n\\n");
+        }
+        text.splice(&mut out);
+    }
+    out
+}
+
+/// A freeform tool becomes a function with one string, so its description has to say what the
+/// string is, and which grammar it obeys.
+fn describe_custom(out: &mut Vec<u8>, tool: Value<'_>) {
+    if !out.is_empty() {
+        out.extend_from_slice(b"\\n");
+    }
+    out.extend_from_slice(b"The input is raw text, not JSON.");
+    let Some(format) = tool.present("format") else {
+        return;
+    };
+    // Chat completions nest the grammar once more.
+    let grammar = format.present("grammar").unwrap_or(format);
+    let Some(definition) = grammar.str("definition") else {
+        return;
+    };
+    out.extend_from_slice(b" It must obey this grammar:\\n```");
+    if let Some(syntax) = grammar.str("syntax") {
+        syntax.splice(out);
+    }
+    out.extend_from_slice(b"\\n");
+    definition.splice(out);
+    out.extend_from_slice(b"\\n```");
+}
+
+/// Appends the schema of a function's parameters. They are an object whatever the client says or
+/// leaves out (MCP servers do), and many providers refuse a schema that does not say so.
+fn schema_or_default(out: &mut Vec<u8>, parameters: Option<Value<'_>>) {
+    let given = parameters.filter(|s| s.kind() == Kind::Object && s.entries().next().is_some());
+    let Some(given) = given else {
+        return out.extend_from_slice(NO_PARAMETERS);
+    };
+    if given.str("type").is_some_and(|t| t == "object") {
+        return schema(out, given, false);
+    }
+    let mut members = Vec::new();
+    schema(&mut members, given, false);
+    out.extend_from_slice(b"{\"type\":\"object\"");
+    let mut tape = crate::json::Tape::new();
+    if let Ok(written) = tape.parse(&members) {
+        for (key, value) in written.entries().filter(|(key, _)| *key != "type") {
+            out.extend_from_slice(b",\"");
+            key.splice(out);
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value.raw());
+        }
+    }
+    out.push(b'}');
+}
+
+/// Appends a JSON Schema without Codex's own keyword `"encrypted": bool`, which strict providers
+/// refuse. `names` says that the members of `value` are named by the schema's author, as under
+/// `properties`, where `encrypted` is a property like any other.
+pub(super) fn schema(out: &mut Vec<u8>, value: Value<'_>, names: bool) {
+    match value.kind() {
+        Kind::Object => {
+            out.push(b'{');
+            let mut first = true;
+            for (key, member) in value.entries() {
+                if !names && key == "encrypted" && member.kind() == Kind::Bool {
+                    continue;
+                }
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                out.push(b'"');
+                key.splice(out);
+                out.extend_from_slice(b"\":");
+                let is = |known: &[&str]| !names && known.iter().any(|k| key == *k);
+                if is(&["enum", "const", "default", "examples"]) {
+                    super::snapshot::compact(out, member);
+                } else {
+                    let by_author = [
+                        "properties",
+                        "patternProperties",
+                        "$defs",
+                        "definitions",
+                        "dependentSchemas",
+                    ];
+                    schema(out, member, is(&by_author));
+                }
+            }
+            out.push(b'}');
+        }
+        Kind::Array => {
+            out.push(b'[');
+            for (i, item) in value.items().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                schema(out, item, false);
+            }
+            out.push(b']');
+        }
+        _ => super::snapshot::compact(out, value),
+    }
+}
