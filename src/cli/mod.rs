@@ -1,6 +1,194 @@
 //! The commands.
 
+mod check;
+mod codex;
+mod demo;
+
+use crate::config::{self, Snapshot};
+use crate::server::{self, DriverKind, Options};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Exit code for mistakes in the command line or the configuration.
+const USAGE: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "strait",
+    version,
+    about = "Codex, on any chat-completions model",
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve.
+    Serve(Serve),
+    /// Show it working, with no key and no network.
+    Demo {
+        /// Where Strait listens.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// How sockets are waited for; default: io_uring, or epoll where it is refused.
+        #[arg(long)]
+        driver: Option<Driver>,
+        /// End after the one request.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Say what the configuration resolves to, secrets masked.
+    Check(Config),
+    /// List the models that clients may ask for.
+    Models(Config),
+    /// Print Codex's configuration, or run Codex through this Strait.
+    Codex {
+        #[command(flatten)]
+        config: Config,
+        /// The model to ask for; default: the first one there is.
+        #[arg(long, short)]
+        model: Option<String>,
+        /// Arguments for Codex, which is then run: `strait codex -- exec "…"`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct Config {
+    /// The configuration file; without one, ./strait.toml if it exists, else the environment.
+    #[arg(long, short, env = "STRAIT_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Serve {
+    #[command(flatten)]
+    config: Config,
+    /// How sockets are waited for; default: io_uring, or epoll where it is refused.
+    #[arg(long)]
+    driver: Option<Driver>,
+    /// Listen here instead of where the configuration says.
+    #[arg(long)]
+    listen: Vec<SocketAddr>,
+    /// Worker threads; 0: one per core.
+    #[arg(long)]
+    workers: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Driver {
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl From<Driver> for DriverKind {
+    fn from(driver: Driver) -> DriverKind {
+        match driver {
+            Driver::IoUring => DriverKind::IoUring,
+            Driver::Epoll => DriverKind::Epoll,
+        }
+    }
+}
+
 /// Runs the command line of this process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(options) => serve(options),
+        Command::Demo {
+            listen,
+            driver,
+            once,
+        } => demo::run(driver.map(Into::into), listen, once),
+        Command::Check(config) => with(&config, |snapshot| {
+            check::print(snapshot);
+            ExitCode::SUCCESS
+        }),
+        Command::Models(config) => with(&config, |snapshot| {
+            for entry in snapshot.catalog() {
+                println!(
+                    "{:<32} {} · {} tokens",
+                    entry.slug, entry.owner, entry.context_window
+                );
+            }
+            ExitCode::SUCCESS
+        }),
+        Command::Codex {
+            config,
+            model,
+            arguments,
+        } => with(&config, |snapshot| codex::run(snapshot, model, &arguments)),
+    }
+}
+
+fn load(config: &Config) -> Result<Snapshot, String> {
+    let here = PathBuf::from("strait.toml");
+    let file = config
+        .config
+        .clone()
+        .or_else(|| here.exists().then_some(here));
+    let snapshot = config::load(file.as_deref(), &|name| std::env::var(name).ok());
+    snapshot.map_err(|e| e.to_string())
+}
+
+fn with(config: &Config, act: impl FnOnce(&Snapshot) -> ExitCode) -> ExitCode {
+    match load(config) {
+        Ok(snapshot) => act(&snapshot),
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn serve(options: Serve) -> ExitCode {
+    let mut snapshot = match load(&options.config) {
+        Ok(snapshot) => snapshot,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if snapshot.providers.is_empty() {
+        eprintln!(
+            "strait: no provider is configured. Mend: export DEEPSEEK_API_KEY, OPENAI_API_KEY or \
+             OPENAI_COMPATIBLE_BASE_URL, or write a strait.toml; `strait demo` needs none."
+        );
+        return ExitCode::from(USAGE);
+    }
+    if !options.listen.is_empty() {
+        let beyond = options.listen.iter().find(|a| !a.ip().is_loopback());
+        if let (Some(address), true) = (beyond, snapshot.keys.is_empty()) {
+            eprintln!(
+                "strait: --listen {address} is beyond loopback, and no client keys are set. \
+                 Mend: add [[keys]] to strait.toml, or listen on 127.0.0.1."
+            );
+            return ExitCode::from(USAGE);
+        }
+        snapshot.listen = options.listen;
+    }
+    match options.workers {
+        Some(0) => snapshot.workers = std::thread::available_parallelism().map_or(1, |n| n.get()),
+        Some(n) => snapshot.workers = n,
+        None => {}
+    }
+    let driver = options.driver.map(Into::into);
+    match server::run(Options {
+        snapshot: Arc::new(snapshot),
+        driver,
+        ready: None,
+    }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("strait: {e}");
+            ExitCode::FAILURE
+        }
+    }
 }

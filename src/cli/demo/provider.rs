@@ -67,12 +67,16 @@ fn script(request: Value<'_>) -> Script {
     let offered = |name: &str| {
         request.get("tools").is_some_and(|tools| {
             tools.items().any(|t| {
-                t.get("function").and_then(|f| f.str("name")).is_some_and(|n| n == *name)
+                t.get("function")
+                    .and_then(|f| f.str("name"))
+                    .is_some_and(|n| n == *name)
             })
         })
     };
     let last = request.get("messages").and_then(|m| m.items().last());
-    let answered = last.and_then(|m| m.str("role")).is_some_and(|r| r == *"tool");
+    let answered = last
+        .and_then(|m| m.str("role"))
+        .is_some_and(|r| r == *"tool");
     if answered {
         return Script {
             reasoning: "The tool has answered, so I can too.",
@@ -81,7 +85,10 @@ fn script(request: Value<'_>) -> Script {
         };
     }
     let call = if offered("exec_command") {
-        Some(("exec_command", r#"{"cmd":"echo hello from the other side of the strait"}"#))
+        Some((
+            "exec_command",
+            r#"{"cmd":"echo hello from the other side of the strait"}"#,
+        ))
     } else if offered("get_weather") {
         Some(("get_weather", r#"{"place":"Gibraltar"}"#))
     } else {
@@ -101,36 +108,67 @@ fn answer(writer: &mut TcpStream, body: &[u8], show: &Show) -> io::Result<()> {
     let mut tape = Tape::new();
     let Ok(request) = tape.parse(body) else {
         let text = r#"{"error":{"message":"not JSON"}}"#;
-        return write!(writer, "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+        return write!(
+            writer,
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        );
     };
     let script = script(request);
-    if !request.get("stream").and_then(|s| s.as_bool()).unwrap_or(false) {
+    if !request
+        .get("stream")
+        .and_then(|s| s.as_bool())
+        .unwrap_or(false)
+    {
         return whole(writer, &script);
     }
-    writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
+    writer.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+    )?;
     let mut send = |delta: &str, finish: &str| {
         let data = format!(
             r#"{{"id":"demo","object":"chat.completion.chunk","created":1,"model":"demo","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}"#
         );
-        show.chunk(&data);
         std::thread::sleep(PACE);
+        show.chunk(&data);
         frame(writer, &data)
     };
     send(r#"{"role":"assistant","content":""}"#, "null")?;
     for piece in pieces(script.reasoning) {
-        send(&format!(r#"{{"reasoning_content":{}}}"#, quoted(piece)), "null")?;
+        send(
+            &format!(r#"{{"reasoning_content":{}}}"#, quoted(piece)),
+            "null",
+        )?;
     }
     for piece in pieces(&script.text) {
         send(&format!(r#"{{"content":{}}}"#, quoted(piece)), "null")?;
     }
     if let Some((name, arguments)) = script.call {
-        send(&format!(r#"{{"tool_calls":[{{"index":0,"id":"call_demo1","type":"function","function":{{"name":"{name}","arguments":""}}}}]}}"#), "null")?;
+        send(
+            &format!(
+                r#"{{"tool_calls":[{{"index":0,"id":"call_demo1","type":"function","function":{{"name":"{name}","arguments":""}}}}]}}"#
+            ),
+            "null",
+        )?;
         let (a, b) = arguments.split_at(arguments.len() / 2);
         for part in [a, b] {
-            send(&format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{}}}}}]}}"#, quoted(part)), "null")?;
+            send(
+                &format!(
+                    r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{}}}}}]}}"#,
+                    quoted(part)
+                ),
+                "null",
+            )?;
         }
     }
-    send("{}", if script.call.is_some() { r#""tool_calls""# } else { r#""stop""# })?;
+    send(
+        "{}",
+        if script.call.is_some() {
+            r#""tool_calls""#
+        } else {
+            r#""stop""#
+        },
+    )?;
     let usage = r#"{"id":"demo","object":"chat.completion.chunk","created":1,"model":"demo","choices":[],"usage":{"prompt_tokens":42,"completion_tokens":23,"total_tokens":65,"completion_tokens_details":{"reasoning_tokens":9}}}"#;
     show.chunk(usage);
     frame(writer, usage)?;
@@ -144,7 +182,11 @@ fn whole(writer: &mut TcpStream, script: &Script) -> io::Result<()> {
         format!(r#","tool_calls":[{{"id":"call_demo1","type":"function","function":{{"name":"{name}","arguments":{arguments}}}}}]"#)
     });
     let (text, reasoning) = (quoted(&script.text), quoted(script.reasoning));
-    let finish = if script.call.is_some() { "tool_calls" } else { "stop" };
+    let finish = if script.call.is_some() {
+        "tool_calls"
+    } else {
+        "stop"
+    };
     let body = format!(
         r#"{{"id":"demo","object":"chat.completion","created":1,"model":"demo","choices":[{{"index":0,"message":{{"role":"assistant","content":{text},"reasoning_content":{reasoning}{calls}}},"finish_reason":"{finish}"}}],"usage":{{"prompt_tokens":42,"completion_tokens":23,"total_tokens":65}}}}"#
     );
@@ -164,7 +206,11 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let end = rest.char_indices().filter(|(_, c)| *c == ' ').map(|(at, _)| at).nth(3);
+        let end = rest
+            .char_indices()
+            .filter(|(_, c)| *c == ' ')
+            .map(|(at, _)| at)
+            .nth(3);
         let (piece, tail) = rest.split_at(end.unwrap_or(rest.len()));
         rest = tail;
         Some(piece)

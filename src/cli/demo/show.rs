@@ -19,18 +19,31 @@ impl Show {
     /// Times are shown since `since`.
     pub fn new(since: Instant) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Show { since, colour, live: AtomicBool::new(true), line: Mutex::new(()) }
+        Show {
+            since,
+            colour,
+            live: AtomicBool::new(true),
+            line: Mutex::new(()),
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn say(&self, side: &str, colour: &str, text: &str) {
         let ms = self.since.elapsed().as_secs_f64() * 1000.0;
         let text: String = text.chars().take(150).collect();
         let _turn = self.line.lock();
-        println!("{} {} {text}", self.paint("2", &format!("{ms:8.1} ms")), self.paint(colour, side));
+        println!(
+            "{} {} {text}",
+            self.paint("2", &format!("{ms:8.1} ms")),
+            self.paint(colour, side)
+        );
     }
 
     /// One chunk left the provider.
@@ -48,7 +61,10 @@ impl Show {
         let shown = match tape.parse(data.as_bytes()) {
             Err(_) => data.to_owned(),
             Ok(event) => {
-                let kind = event.str("type").map(|k| k.text().into_owned()).unwrap_or_default();
+                let kind = event
+                    .str("type")
+                    .map(|k| k.text().into_owned())
+                    .unwrap_or_default();
                 let rest = ["delta", "text", "arguments", "item"]
                     .iter()
                     .find_map(|name| event.get(name))
@@ -80,7 +96,9 @@ impl Show {
         println!("    -d '{{\"model\":\"demo\",\"stream\":true,\"input\":\"hello\"}}'");
         println!();
         println!("  codex exec --skip-git-repo-check -c model=demo -c model_provider=strait \\");
-        println!("    -c 'model_providers.strait={{name=\"Strait\",base_url=\"http://{strait}/v1\",wire_api=\"responses\"}}' \\");
+        println!(
+            "    -c 'model_providers.strait={{name=\"Strait\",base_url=\"http://{strait}/v1\",wire_api=\"responses\"}}' \\"
+        );
         println!("    'say hello through the strait'");
         println!();
         println!("Ctrl-C ends it.");

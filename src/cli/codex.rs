@@ -1,0 +1,80 @@
+//! `strait codex`: Codex's configuration, printed, or used to run Codex.
+
+use crate::config::Snapshot;
+use std::process::{Command, ExitCode};
+
+/// What Codex needs to know, as dotted keys and TOML values.
+fn settings(snapshot: &Snapshot, model: &str) -> Vec<(&'static str, String)> {
+    let base = match snapshot.listen.first() {
+        Some(address) => format!("http://{address}/v1"),
+        None => "http://127.0.0.1:8787/v1".into(),
+    };
+    let quoted = |text: &str| format!("{text:?}");
+    let mut settings = vec![
+        ("model", quoted(model)),
+        ("model_provider", quoted("strait")),
+        // Any name but "OpenAI", which switches on what only OpenAI serves.
+        ("model_providers.strait.name", quoted("Strait")),
+        ("model_providers.strait.base_url", quoted(&base)),
+        ("model_providers.strait.wire_api", quoted("responses")),
+        (
+            "model_providers.strait.model_catalog_url",
+            quoted(&format!("{base}/models")),
+        ),
+    ];
+    if snapshot.keys.is_empty() {
+        // Codex fetches the catalog only with a key of some kind; an open Strait ignores it.
+        settings.push((
+            "model_providers.strait.experimental_bearer_token",
+            quoted("open"),
+        ));
+    } else {
+        settings.push(("model_providers.strait.env_key", quoted("STRAIT_KEY")));
+    }
+    settings
+}
+
+/// Prints the block, or runs Codex with it when there are arguments.
+pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> ExitCode {
+    let first = || snapshot.catalog().into_iter().next().map(|e| e.slug);
+    let Some(model) = model.or_else(first) else {
+        eprintln!("strait codex: no model is configured. Mend: give one with --model.");
+        return ExitCode::from(super::USAGE);
+    };
+    let settings = settings(snapshot, &model);
+    if arguments.is_empty() {
+        print(&settings);
+        return ExitCode::SUCCESS;
+    }
+    let program = std::env::var_os("CODEX_BIN").unwrap_or_else(|| "codex".into());
+    let mut command = Command::new(&program);
+    for (key, value) in &settings {
+        command.arg("-c").arg(format!("{key}={value}"));
+    }
+    match command.args(arguments).status() {
+        Ok(status) => status
+            .code()
+            .map_or(ExitCode::FAILURE, |c| ExitCode::from(c as u8)),
+        Err(e) => {
+            let name = program.to_string_lossy();
+            eprintln!(
+                "strait codex: {name} cannot be run: {e}. Mend: npm install -g @openai/codex, or set CODEX_BIN."
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(settings: &[(&'static str, String)]) {
+    println!("# For ~/.codex/config.toml");
+    let prefix = "model_providers.strait.";
+    for (key, value) in settings.iter().filter(|(k, _)| !k.starts_with(prefix)) {
+        println!("{key} = {value}");
+    }
+    println!("\n[model_providers.strait]");
+    for (key, value) in settings {
+        if let Some(key) = key.strip_prefix(prefix) {
+            println!("{key} = {value}");
+        }
+    }
+}
