@@ -19,7 +19,7 @@ pub enum Source {
     Upstream,
 }
 
-/// The class of an error. The variants are the rows of the one table in [`Kind::row`].
+/// The class of an error. The variants are the rows of the one table in `Kind::row`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// The request is not what the API allows.

@@ -306,11 +306,11 @@ impl Loader<'_> {
             let mend = format!("api_key = \"${{…}}\" here, or export {vars}.");
             return Err(self.error(at, &path, "has no key.", mend));
         }
-        if let Some(key) = &key {
-            if key.is_empty() || key.bytes().any(|b| !(b'!'..=b'~').contains(&b)) {
-                let what = "its key is empty or holds characters that no header may carry.";
-                return Err(self.error(at, &path, what, "check the variable it comes from."));
-            }
+        if let Some(key) = &key
+            && (key.is_empty() || key.bytes().any(|b| !(b'!'..=b'~').contains(&b)))
+        {
+            let what = "its key is empty or holds characters that no header may carry.";
+            return Err(self.error(at, &path, what, "check the variable it comes from."));
         }
         let key = key.map(Secret::new);
         Ok(Provider {

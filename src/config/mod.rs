@@ -139,14 +139,14 @@ impl Snapshot {
         if let Some(chain) = self.models.get(model) {
             return Some(named(chain, model));
         }
-        if let Some((provider, name)) = model.split_once('/') {
-            if let Some(provider) = self.providers.get(provider) {
-                let provider = Arc::clone(provider);
-                return Some(vec![Target {
-                    provider,
-                    model: name.into(),
-                }]);
-            }
+        if let Some((provider, name)) = model.split_once('/')
+            && let Some(provider) = self.providers.get(provider)
+        {
+            let provider = Arc::clone(provider);
+            return Some(vec![Target {
+                provider,
+                model: name.into(),
+            }]);
         }
         let listed = |p: &&Arc<Provider>| p.profile.models.contains_key(model);
         if let Some(provider) = self.providers.values().find(listed) {

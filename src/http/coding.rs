@@ -47,9 +47,7 @@ pub fn decode(coding: &str, body: Vec<u8>) -> Result<Vec<u8>, Error> {
 
 fn bounded(mut decoder: impl Read, encoded_len: usize, name: &str) -> Result<Vec<u8>, Error> {
     let by_ratio = encoded_len.saturating_mul(limits::BODY_RATIO_MAX);
-    let max = by_ratio
-        .max(limits::BODY_RATIO_FLOOR_BYTES)
-        .min(limits::BODY_BYTES_MAX);
+    let max = by_ratio.clamp(limits::BODY_RATIO_FLOOR_BYTES, limits::BODY_BYTES_MAX);
     let mut decoded = Vec::new();
     let limit = max as u64 + 1;
     (&mut decoder)

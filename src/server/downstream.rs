@@ -157,7 +157,7 @@ async fn next_head(
             }
         }
         presence.idle.set(!begun);
-        let read = !(worker.draining.get() && !begun) && client.read(until).await;
+        let read = (begun || !worker.draining.get()) && client.read(until).await;
         presence.idle.set(false);
         if !read {
             if begun && !client.gone {

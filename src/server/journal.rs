@@ -38,10 +38,10 @@ impl Journal {
     /// Waits until everything said so far is written.
     pub(super) fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        if let Some(lines) = &self.lines {
-            if lines.send(Entry::Flush(done)).is_ok() {
-                let _ = wait.recv();
-            }
+        if let Some(lines) = &self.lines
+            && lines.send(Entry::Flush(done)).is_ok()
+        {
+            let _ = wait.recv();
         }
     }
 }

@@ -163,13 +163,13 @@ impl Tap {
         let Some(kind) = event.str("type") else {
             return;
         };
-        if kind == "response.output_item.done" {
-            if let Some(item) = event.get("item") {
-                if !self.output.is_empty() {
-                    self.output.push(b',');
-                }
-                self.output.extend_from_slice(item.raw());
+        if kind == "response.output_item.done"
+            && let Some(item) = event.get("item")
+        {
+            if !self.output.is_empty() {
+                self.output.push(b',');
             }
+            self.output.extend_from_slice(item.raw());
         }
         let Some(response) = event.get("response") else {
             return;

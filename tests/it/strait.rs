@@ -1,0 +1,89 @@
+//! The built binary, started and stopped.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A running `strait serve`.
+pub struct Strait {
+    pub address: SocketAddr,
+    pub banner: String,
+    pub child: Child,
+}
+
+/// A fresh directory under Cargo's own for this test run.
+pub fn scratch(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{name}-{}-{n}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+impl Strait {
+    /// Starts Strait with one provider of the given profile; every model name goes to it.
+    pub fn start(profile: &str, url: &str, driver: &str) -> Strait {
+        Self::with(profile, url, driver, "[models]\n\"*\" = \"mock/*\"\n")
+    }
+
+    pub fn with(profile: &str, url: &str, driver: &str, more: &str) -> Strait {
+        let config = scratch("strait").join("strait.toml");
+        let text = format!(
+            "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_strait"))
+            .args(["serve", "--driver", driver, "--config"])
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut banner = String::new();
+        stderr.read_line(&mut banner).unwrap();
+        let at = banner
+            .find("http://")
+            .unwrap_or_else(|| panic!("no address in {banner:?}"));
+        let address = banner[at + 7..]
+            .split([' ', ',', '\n'])
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        std::thread::spawn(move || {
+            let mut rest = String::new();
+            let _ = stderr.read_to_string(&mut rest);
+            assert!(!rest.contains("sk-test-provider-key"), "a key was logged");
+            if std::env::var_os("STRAIT_TEST_LOG").is_some() {
+                eprintln!("{rest}");
+            }
+        });
+        Strait {
+            address,
+            banner,
+            child,
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Strait {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
