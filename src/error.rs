@@ -90,8 +90,9 @@ impl Kind {
             Kind::ModelNotFound => (404, INVALID, "model_not_found", "model_not_found"),
             Kind::NotFound => (404, INVALID, "unknown_url", "not_found"),
             Kind::Overloaded => (503, SERVER, SERVER, "overloaded"),
-            // Codex retries a 401 in vain, and the client's key is not at fault.
-            Kind::ProviderAuth => (502, SERVER, "provider_auth", "provider_auth"),
+            // Waiting does not mend a key. Codex would ask thirty times on a 5xx and six times on
+            // a 401, which also would blame the client's key; a 400 is shown at once.
+            Kind::ProviderAuth => (400, SERVER, "provider_auth", "provider_auth"),
             Kind::Quota => (429, "insufficient_quota", "insufficient_quota", "quota"),
             Kind::RateLimited => (
                 429,

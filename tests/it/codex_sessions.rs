@@ -190,3 +190,98 @@ fn final_failures_are_shown_as_they_are() {
         assert_eq!(provider.take_seen().len(), 1, "nothing is retried");
     }
 }
+
+#[test]
+fn an_mcp_servers_tool_is_called_by_its_flat_name() {
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/codex/mcp_demo.py");
+    let more = format!("[mcp_servers.demo]\ncommand = \"python3\"\nargs = [\"{server}\"]\n");
+    for driver in DRIVERS {
+        let call = calls("", &[("m1", "mcp__demo__add_numbers", r#"{"a":2,"b":40}"#)]);
+        let provider = Provider::start(vec![Answer::Stream(call), say("it is 42")]);
+        let strait = strait("openai-compatible", &provider, driver);
+        let Some(codex) = Codex::new(&strait, "listed", &more) else {
+            return;
+        };
+        let run = codex.exec(&["add"]);
+        assert_eq!((run.code, run.text()), (0, "it is 42".into()), "{run:#?}");
+        let calls = run.items("mcp_tool_call");
+        assert_eq!(
+            (calls.len(), &calls[0]["status"]),
+            (1, &json!("completed")),
+            "{run:#?}"
+        );
+        let bodies = provider.bodies();
+        let names = bodies[0]["tools"].as_array().unwrap().iter();
+        let names: Vec<_> = names
+            .filter_map(|t| t["function"]["name"].as_str())
+            .collect();
+        assert!(names.contains(&"mcp__demo__add_numbers"), "{names:?}");
+        let last = bodies[1]["messages"].as_array().unwrap().last().unwrap();
+        assert!(
+            last["content"].as_str().unwrap().contains("sum=42"),
+            "{last}"
+        );
+    }
+}
+
+#[test]
+fn an_image_reaches_the_provider() {
+    // A PNG of one pixel.
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82";
+    for driver in DRIVERS {
+        let provider = Provider::start(vec![say("a dot")]);
+        let strait = strait("openai-compatible", &provider, driver);
+        let Some(codex) = Codex::new(&strait, "listed", "") else {
+            return;
+        };
+        std::fs::write(codex.project.join("dot.png"), PNG).unwrap();
+        let run = codex.exec(&["what is this?", "-i", "dot.png"]);
+        assert_eq!((run.code, run.text()), (0, "a dot".into()), "{run:#?}");
+        let body = provider.bodies().remove(0);
+        let parts = body["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|m| m["content"].as_array());
+        let images: Vec<_> = parts
+            .flatten()
+            .filter(|p| p["type"] == "image_url")
+            .collect();
+        assert_eq!(images.len(), 1, "{body}");
+        let url = images[0]["image_url"]["url"].as_str().unwrap();
+        assert!(url.starts_with("data:image/png;base64,"), "{url}");
+    }
+}
+
+#[test]
+fn a_refused_provider_key_and_a_bare_429_are_said_plainly() {
+    for driver in DRIVERS {
+        let error = |status, message: &str| {
+            Answer::Plain(status, "", json!({"error":{"message":message}}).to_string())
+        };
+        let provider = Provider::start(vec![error(429, "too fast"), say("after the wait")]);
+        let server = strait("openai-compatible", &provider, driver);
+        let Some(codex) = Codex::new(&server, "listed", "") else {
+            return;
+        };
+        let run = codex.exec(&["hi"]);
+        assert_eq!(
+            (run.code, run.text()),
+            (0, "after the wait".into()),
+            "{run:#?}"
+        );
+        let provider = Provider::start(vec![error(401, "your api key is invalid")]);
+        let server = strait("openai-compatible", &provider, driver);
+        let Some(codex) = Codex::new(&server, "listed", "") else {
+            return;
+        };
+        let run = codex.exec(&["hi"]);
+        assert_eq!(run.code, 1, "{run:#?}");
+        let said = run.errors().join("\n");
+        assert!(
+            said.contains("provider refused the gateway's credentials"),
+            "{run:#?}"
+        );
+        assert_eq!(provider.take_seen().len(), 1, "nothing is retried");
+    }
+}

@@ -72,7 +72,7 @@ fn text_calls_and_objects() {
 fn errors_before_output_are_statuses() {
     let error = |message: &str| json!({"error":{"message":message}}).to_string();
     let cases = [
-        (401, "", error("bad key"), 502, "provider_auth", ""),
+        (401, "", error("bad key"), 400, "provider_auth", ""),
         (
             429,
             "retry-after: 3\r\n",
