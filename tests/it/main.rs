@@ -11,6 +11,7 @@ mod provider;
 mod strait;
 mod stream;
 mod tidy;
+mod vectors;
 
 /// Says why a test cannot run here; in CI that is a failure.
 pub fn skip(why: &str) {
