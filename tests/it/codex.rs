@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The installed program; `None` where Node is missing.
-fn program() -> Option<&'static Path> {
+pub fn program() -> Option<&'static Path> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codex");

@@ -1,5 +1,6 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
+mod cli;
 mod client;
 mod codex;
 mod codex_sessions;
