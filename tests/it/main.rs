@@ -12,6 +12,7 @@ mod provider;
 mod strait;
 mod stream;
 mod tidy;
+mod tls;
 mod vectors;
 
 /// Says why a test cannot run here; in CI that is a failure.

@@ -29,10 +29,25 @@ impl Strait {
         Self::with(profile, url, driver, "[models]\n\"*\" = \"mock/*\"\n")
     }
 
+    /// Starts Strait with further top-level keys.
+    pub fn start_with_top(top: &str, url: &str, driver: &str) -> Strait {
+        Self::run(
+            top,
+            "openai-compatible",
+            url,
+            driver,
+            "[models]\n\"*\" = \"mock/*\"\n",
+        )
+    }
+
     pub fn with(profile: &str, url: &str, driver: &str, more: &str) -> Strait {
+        Self::run("", profile, url, driver, more)
+    }
+
+    fn run(top: &str, profile: &str, url: &str, driver: &str, more: &str) -> Strait {
         let config = scratch("strait").join("strait.toml");
         let text = format!(
-            "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
+            "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
         std::fs::write(&config, text).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_strait"))
