@@ -113,3 +113,69 @@ fn codex_runs_with_flags_alone_and_the_users_own_file_is_untouched() {
         assert!(block.contains(line), "{block}");
     }
 }
+
+#[test]
+fn where_io_uring_is_refused_epoll_takes_over_and_says_so() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    // Rings count against RLIMIT_MEMLOCK of users without CAP_IPC_LOCK, so root takes a user
+    // without any, and whoever runs this needs a directory that such a user can read.
+    let dir = std::env::temp_dir().join(format!("strait-refused-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = dir.join("strait");
+    std::fs::copy(env!("CARGO_BIN_EXE_strait"), &binary).unwrap();
+    let config = dir.join("strait.toml");
+    let text = "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.x]\nprofile = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    std::fs::write(&config, text).unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let limited = |driver: &[&str]| {
+        let mut command = Command::new("prlimit");
+        command
+            .arg("--memlock=0:0")
+            .arg(&binary)
+            .arg("serve")
+            .args(driver);
+        command
+            .arg("--config")
+            .arg(&config)
+            .current_dir("/")
+            .stderr(Stdio::piped());
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        if root {
+            command.uid(65534).gid(65534);
+        }
+        command.spawn().unwrap()
+    };
+    let first_line = |child: &mut std::process::Child| {
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        line
+    };
+    let mut child = limited(&[]);
+    let banner = first_line(&mut child);
+    let address = banner
+        .split("http://")
+        .nth(1)
+        .map(|a| a.split(' ').next().unwrap().to_owned());
+    let served = address.map(|address| {
+        let mut connection = crate::client::Connection::open(address.parse().unwrap());
+        connection.send("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+        connection.answer().status
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut forced = limited(&["--driver", "io_uring"]);
+    let refusal = first_line(&mut forced);
+    let code = forced.wait().unwrap().code();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(banner.contains("epoll (io_uring refused: "), "{banner}");
+    assert_eq!(served, Some(200));
+    assert!(
+        refusal.contains("io_uring is refused here") && code == Some(1),
+        "{refusal}"
+    );
+}
