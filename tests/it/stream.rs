@@ -197,3 +197,38 @@ fn a_client_that_leaves_cancels_its_upstream() {
         }
     }
 }
+
+#[test]
+fn what_codex_itself_asks_gives_streams_that_the_judges_pass() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codex_bodies");
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    files.sort();
+    let answer = || Answer::Stream(calls("think", &[("c1", "exec_command", r#"{"cmd":"ls"}"#)]));
+    let provider = Provider::start(files.iter().map(|_| answer()).collect());
+    let strait = Strait::start("openai-compatible", &provider.url(), "io_uring");
+    let mut connection = Connection::open(strait.address);
+    let mut streams = Vec::new();
+    for file in &files {
+        let body = std::fs::read(file).unwrap();
+        connection.send(post_with(
+            "/v1/responses",
+            "originator: codex_exec\r\n",
+            &body,
+        ));
+        let got = connection.answer();
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert_eq!(got.status, 200, "{name}");
+        let last = got.events().pop().unwrap();
+        let sealed = &last["response"]["output"][0]["encrypted_content"];
+        assert!(
+            sealed.as_str().is_some_and(|s| s.starts_with("gwr1.")),
+            "{name}: {sealed}"
+        );
+        streams.push((name, got));
+    }
+    let streams: Vec<_> = streams.iter().map(|(n, g)| (n.as_str(), g)).collect();
+    judge(&streams);
+}
