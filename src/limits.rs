@@ -57,3 +57,10 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Context window, in tokens, that Codex is told for a model whose profile names none. Too small
 /// only compacts early; too large loses the session.
 pub const CONTEXT_WINDOW_UNKNOWN: u64 = 128_000;
+/// Longest time in which a client takes none of the bytes it is sent.
+pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection that is being closed is still read from, so that the client sees the
+/// last answer and not a reset.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Most bytes read from such a connection.
+pub const LINGER_BYTES: usize = 64 * 1024;

@@ -1,86 +1,117 @@
-//! io_uring or epoll: probed at start, since container runtimes refuse io_uring by default.
+//! Which kernel interface carries the bytes: io_uring where it is allowed, else epoll.
+//!
+//! Each worker builds its own ring on its own thread, because a ring with `SINGLE_ISSUER`
+//! belongs to the thread that made it. What was achieved is reported to the main thread.
 
-use super::ServerError;
-use std::future::Future;
+use monoio::time::TimeDriver;
+use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
+use std::io;
 
-/// How a worker waits for its sockets.
+/// The kernel interface of a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DriverKind {
-    /// `epoll`, where io_uring is refused.
+    /// Readiness by epoll: everywhere, with more system calls.
     Epoll,
-    /// `io_uring`, with so many entries.
+    /// Completions by io_uring.
     IoUring,
 }
 
-impl DriverKind {
-    /// As in `--driver`.
-    pub fn name(self) -> &'static str {
-        match self {
-            DriverKind::Epoll => "epoll",
-            DriverKind::IoUring => "io_uring",
+/// The runtime of one worker.
+pub(super) type Runtime = FusionRuntime<TimeDriver<IoUringDriver>, TimeDriver<LegacyDriver>>;
+
+/// A runtime and how it came to be.
+pub(super) struct Built {
+    pub(super) runtime: Runtime,
+    pub(super) kind: DriverKind,
+    /// Why io_uring was refused, if it was asked and was.
+    pub(super) refused: Option<String>,
+}
+
+/// Sizes of the submission queue to try. The locked memory of a ring counts against
+/// `RLIMIT_MEMLOCK` on recent kernels; monoio makes none smaller than 256.
+const RING_ENTRIES: [u32; 2] = [1024, 256];
+
+/// Builds the runtime for the calling thread. With `forced`, only that driver will do.
+///
+/// monoio's own `FusionDriver` looks at a tiny ring only and fails when the real one is refused.
+pub(super) fn build(forced: Option<DriverKind>) -> Result<Built, String> {
+    let refused = if forced == Some(DriverKind::Epoll) {
+        None
+    } else {
+        match build_ring() {
+            Ok(runtime) => {
+                return Ok(Built {
+                    runtime: FusionRuntime::Uring(runtime),
+                    kind: DriverKind::IoUring,
+                    refused: None,
+                });
+            }
+            Err(reason) => Some(reason),
         }
+    };
+    if let (Some(DriverKind::IoUring), Some(reason)) = (forced, &refused) {
+        return Err(format!(
+            "io_uring is refused here ({reason}); leave --driver out, or use --driver epoll"
+        ));
     }
+    let runtime = RuntimeBuilder::<LegacyDriver>::new()
+        .enable_timer()
+        .build()
+        .map_err(|e| format!("epoll: {}", phrase(&e)))?;
+    Ok(Built {
+        runtime: FusionRuntime::Legacy(runtime),
+        kind: DriverKind::Epoll,
+        refused,
+    })
 }
 
-/// Sizes of the submission ring to try: the memory counts against RLIMIT_MEMLOCK.
-const ENTRIES: [u32; 2] = [1024, 256];
-
-fn builder() -> io_uring::Builder {
-    let mut builder = io_uring::IoUring::builder();
-    // One thread submits, and completions run when it asks for them (Linux 6.1): no interrupts
-    // of a busy worker.
-    builder.setup_single_issuer().setup_defer_taskrun();
-    builder
-}
-
-/// A set-up that this kernel takes: its builder and its entries.
-fn probe() -> Result<(io_uring::Builder, u32), std::io::Error> {
-    let mut last = None;
-    for candidate in [builder(), io_uring::IoUring::builder()] {
-        for entries in ENTRIES {
-            match candidate.build(entries) {
-                Ok(_) => return Ok((candidate, entries)),
-                Err(e) => last = Some(e),
+fn build_ring() -> Result<monoio::Runtime<TimeDriver<IoUringDriver>>, String> {
+    // A real, if tiny, ring says why not; monoio only says that not.
+    io_uring::IoUring::new(2).map_err(|e| phrase(&e))?;
+    if !monoio::utils::detect_uring() {
+        return Err("the kernel lacks operations that are needed".to_owned());
+    }
+    let mut last = String::new();
+    for entries in RING_ENTRIES {
+        for flags in flag_sets() {
+            let built = RuntimeBuilder::<IoUringDriver>::new()
+                .uring_builder(flags)
+                .with_entries(entries)
+                .enable_timer()
+                .build();
+            match built {
+                Ok(runtime) => return Ok(runtime),
+                Err(e) => {
+                    let unknown_flag = e.raw_os_error() == Some(libc::EINVAL);
+                    last = phrase(&e);
+                    if !unknown_flag {
+                        break;
+                    }
+                }
             }
         }
     }
-    Err(last.unwrap_or_else(|| std::io::Error::other("no ring could be made")))
+    Err(last)
 }
 
-/// Chooses the driver; also says why io_uring was refused, where it was.
-pub(super) fn choose(
-    forced: Option<DriverKind>,
-) -> Result<(DriverKind, Option<String>), ServerError> {
-    match (forced, probe()) {
-        (Some(DriverKind::Epoll), _) => Ok((DriverKind::Epoll, None)),
-        (_, Ok(_)) => Ok((DriverKind::IoUring, None)),
-        (Some(DriverKind::IoUring), Err(e)) => Err(ServerError(format!(
-            "io_uring is refused here ({e}); leave --driver out, or use --driver epoll"
-        ))),
-        (None, Err(e)) => Ok((DriverKind::Epoll, Some(e.to_string()))),
-    }
+/// From the best to the oldest: deferred task work (Linux 6.1), cooperative (5.19), none.
+/// Never SQPOLL: monoio 0.2.4 panics when the poller lags.
+fn flag_sets() -> [io_uring::Builder; 3] {
+    let mut defer = io_uring::IoUring::builder();
+    defer
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_submit_all();
+    let mut cooperative = io_uring::IoUring::builder();
+    cooperative.setup_coop_taskrun();
+    [defer, cooperative, io_uring::IoUring::builder()]
 }
 
-/// Runs `main` to its end on a runtime of the given kind, on this thread.
-pub(super) fn block_on<F: Future>(
-    kind: DriverKind,
-    main: impl FnOnce() -> F,
-) -> std::io::Result<F::Output> {
-    match kind {
-        DriverKind::IoUring => {
-            let (builder, entries) = probe()?;
-            let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
-                .uring_builder(builder)
-                .with_entries(entries)
-                .enable_timer()
-                .build()?;
-            Ok(runtime.block_on(main()))
-        }
-        DriverKind::Epoll => {
-            let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new()
-                .enable_timer()
-                .build()?;
-            Ok(runtime.block_on(main()))
-        }
+/// The system's words for an error, without Rust's `(os error 1)`.
+pub(super) fn phrase(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
     }
 }

@@ -1,56 +1,151 @@
-//! The log: lines go to a thread of their own, so that a slow terminal never holds a worker.
+//! The log: lines to standard error, written by a thread of their own so that a slow terminal
+//! or a full pipe never stops a worker.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
-/// Lines that may wait to be written; beyond that they are dropped.
-const WAITING_MAX: usize = 4096;
+/// Lines held back while standard error is slow; beyond it they are dropped and counted.
+const LINES_MAX: usize = 4096;
 
-enum Entry {
-    Flush(SyncSender<()>),
-    Line(String),
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Level {
+    /// Nothing.
+    Off,
+    /// One line per exchange, and what an operator has to know.
+    Info,
+    /// Connections, too.
+    Debug,
 }
 
-/// A handle to the log.
+impl Level {
+    /// `STRAIT_LOG=off|info|debug`.
+    pub(super) fn from_env() -> Level {
+        match std::env::var("STRAIT_LOG").as_deref() {
+            Ok("off") => Level::Off,
+            Ok("debug") => Level::Debug,
+            _ => Level::Info,
+        }
+    }
+}
+
+/// A handle to the log; cheap to clone, one per worker.
 #[derive(Clone)]
 pub(super) struct Journal {
-    lines: Option<SyncSender<Entry>>,
+    level: Level,
+    lines: SyncSender<Option<String>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The writer; [`Writer::finish`] waits for the last line.
+pub(super) struct Writer {
+    /// `None` ends the thread: a handle may outlive its worker inside of a task that monoio
+    /// never drops, so the thread cannot wait for the last handle.
+    lines: SyncSender<Option<String>>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the log.
+pub(super) fn start(level: Level) -> std::io::Result<(Journal, Writer)> {
+    let (lines, receiver) = sync_channel(LINES_MAX);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let count = dropped.clone();
+    let thread = std::thread::Builder::new()
+        .name("strait-log".to_owned())
+        .spawn(move || write_lines(&receiver, &count, &mut std::io::stderr()))?;
+    let journal = Journal {
+        level,
+        lines: lines.clone(),
+        dropped,
+    };
+    Ok((journal, Writer { lines, thread }))
 }
 
 impl Journal {
-    /// Starts the log; `STRAIT_LOG=off` switches it off.
-    pub(super) fn start() -> Journal {
-        if std::env::var("STRAIT_LOG").is_ok_and(|v| v == "off") {
-            return Journal { lines: None };
-        }
-        let (lines, waiting) = sync_channel(WAITING_MAX);
-        std::thread::spawn(move || write(waiting));
-        Journal { lines: Some(lines) }
+    /// Logs `line()` at level info.
+    pub(super) fn info(&self, line: impl FnOnce() -> String) {
+        self.log(Level::Info, line);
     }
 
-    /// Writes a line, or drops it if too many wait.
-    pub(super) fn line(&self, line: String) {
-        if let Some(lines) = &self.lines {
-            let _ = lines.try_send(Entry::Line(line));
-        }
+    /// Logs `line()` at level debug.
+    pub(super) fn debug(&self, line: impl FnOnce() -> String) {
+        self.log(Level::Debug, line);
     }
 
-    /// Waits until everything said so far is written.
-    pub(super) fn flush(&self) {
-        let (done, wait) = sync_channel(1);
-        if let Some(lines) = &self.lines
-            && lines.send(Entry::Flush(done)).is_ok()
-        {
-            let _ = wait.recv();
+    fn log(&self, level: Level, line: impl FnOnce() -> String) {
+        if self.level >= level && self.lines.try_send(Some(line())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn write(waiting: Receiver<Entry>) {
-    for entry in waiting {
-        match entry {
-            Entry::Line(line) => drop(writeln!(std::io::stderr(), "{line}")),
-            Entry::Flush(done) => drop(done.send(())),
+impl Writer {
+    /// Waits until all lines so far are written.
+    pub(super) fn finish(self) {
+        let _ = self.lines.send(None);
+        let _ = self.thread.join();
+    }
+}
+
+fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut dyn Write) {
+    let mut batch = Vec::new();
+    let mut open = true;
+    while open {
+        match lines.recv() {
+            Ok(Some(line)) => push(&mut batch, &line),
+            _ => return,
         }
+        // All that is there already goes out in one write.
+        while batch.len() < 64 * 1024 {
+            match lines.try_recv() {
+                Ok(Some(line)) => push(&mut batch, &line),
+                Ok(None) => {
+                    open = false;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            push(
+                &mut batch,
+                &format!("log: {lost} lines dropped, standard error is slow"),
+            );
+        }
+        let _ = out.write_all(&batch);
+        batch.clear();
+    }
+}
+
+/// One line stays one line, whatever is in it.
+fn push(batch: &mut Vec<u8>, line: &str) {
+    for byte in line.bytes() {
+        batch.push(if byte < 0x20 || byte == 0x7f {
+            b' '
+        } else {
+            byte
+        });
+    }
+    batch.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_written_and_losses_counted() {
+        let (sender, receiver) = sync_channel(4);
+        sender.send(Some("a\nb".to_owned())).unwrap();
+        sender.send(Some("c".to_owned())).unwrap();
+        sender.send(None).unwrap();
+        let mut out = Vec::new();
+        write_lines(&receiver, &AtomicU64::new(3), &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("a b\nc\nlog: 3 lines dropped"), "{text}");
     }
 }

@@ -1,122 +1,302 @@
-//! The thin shell: the only place that names monoio, sockets, threads and clocks.
+//! The shell: sockets, threads, clocks and signals. It moves bytes and decides nothing; what
+//! they mean is known to [`crate::route::exchange`].
 //!
-//! One worker a core: its own ring, listener, upstream pool and counters; nothing is shared on
-//! the way of a request. The shell moves bytes and time between sockets and
-//! [`Exchange`](crate::route::exchange::Exchange), and decides nothing else.
+//! [`run`] opens the listening sockets and starts one thread per worker (`worker`). Each has a
+//! runtime of its own on io_uring or epoll (`driver`), accepts connections (`downstream`),
+//! drives their exchanges (`relay`) and keeps its own connections to providers (`upstream`,
+//! `pool`). Nothing on a request's way is shared between workers.
 
+mod client;
 mod downstream;
 mod driver;
+mod guard;
 mod journal;
 mod listener;
+mod pool;
+mod relay;
 mod resolve;
+mod timer;
 mod tls;
 mod upstream;
+mod wire;
 mod worker;
 
-use crate::config::Snapshot;
 pub use driver::DriverKind;
+
+use crate::config::Snapshot;
+use driver::phrase;
+use futures_channel::oneshot;
+use journal::{Journal, Level};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use worker::{InFlight, Seed, Started};
 
-/// What [`run`] needs.
+/// What to run.
 pub struct Options {
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
-    /// The driver; `None`: io_uring, and epoll where it is refused.
+    /// Only this driver; `None`: io_uring if it is allowed, else epoll.
     pub driver: Option<DriverKind>,
-    /// Called once with the addresses that are served.
+    /// Called once with the addresses that are served, in the order of the configuration, with
+    /// the real ports.
     pub ready: Option<Box<dyn FnOnce(Vec<SocketAddr>) + Send>>,
 }
 
-/// Why the server could not start or go on.
-#[derive(Debug)]
-pub struct ServerError(pub String);
+/// Why the server could not start, or had to stop.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// In the system's words.
+        cause: String,
+    },
+    /// The address is served by a process already.
+    InUse(SocketAddr),
+    /// Neither driver works, or not the one that was asked for.
+    Driver(String),
+    /// TLS cannot be set up; names the file.
+    Tls(String),
+    /// A thread or the signals could not be set up.
+    System(String),
+    /// A worker ended without being told to.
+    WorkerLost,
+}
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            ServerError::Bind { address, cause } => {
+                write!(f, "cannot listen on {address}: {cause}")
+            }
+            ServerError::InUse(address) => write!(
+                f,
+                "cannot listen on {address}: another process serves this address already"
+            ),
+            ServerError::Driver(why) => write!(f, "no driver: {why}"),
+            ServerError::Tls(why) => write!(f, "TLS: {why}"),
+            ServerError::System(why) => f.write_str(why),
+            ServerError::WorkerLost => f.write_str("a worker has crashed; see the log"),
+        }
     }
 }
 
 impl std::error::Error for ServerError {}
 
-/// Serves until SIGINT or SIGTERM, then drains. A second signal ends the process at once.
+/// What the main thread waits for.
+enum Event {
+    Signal,
+    WorkerEnded,
+}
+
+/// Serves until SIGINT or SIGTERM, then lets streams in flight finish. A second signal ends the
+/// process at once.
 pub fn run(options: Options) -> Result<(), ServerError> {
-    let Options {
-        snapshot,
-        driver,
-        ready,
-    } = options;
-    let tls = tls::config(snapshot.ca_file.as_deref())?;
-    let (driver, why) = driver::choose(driver)?;
-    let sets = listener::bind(&snapshot.listen, snapshot.workers, driver)?;
-    let addresses = listener::addresses(&sets);
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ])
-    .map_err(|e| ServerError(format!("signals cannot be caught: {e}")))?;
-    let journal = journal::Journal::start();
-    let resolver = resolve::Resolver::start();
-    let (stopped, all_stopped) = mpsc::channel();
-    let mut drains = Vec::new();
-    let workers = sets.len();
-    for (core, listeners) in sets.into_iter().enumerate() {
-        let (drain, draining) = futures_channel::oneshot::channel();
-        drains.push(drain);
-        let worker = worker::Start {
-            core,
-            workers,
-            listeners,
-            snapshot: Arc::clone(&snapshot),
-            tls: Arc::clone(&tls),
-            journal: journal.clone(),
-            resolver: resolver.clone(),
-            draining,
-        };
-        let stopped = stopped.clone();
-        std::thread::Builder::new()
-            .name(format!("worker-{core}"))
-            .spawn(move || drop(stopped.send(worker::run(worker, driver))))
-            .map_err(|e| ServerError(format!("a worker cannot be started: {e}")))?;
-    }
-    let list: Vec<String> = addresses.iter().map(|a| format!("http://{a}")).collect();
-    let workers_said = if workers == 1 {
-        "1 worker".into()
-    } else {
-        format!("{workers} workers")
-    };
-    eprintln!(
-        "strait {} listening on {} · {}{} · {workers_said}",
-        env!("CARGO_PKG_VERSION"),
-        list.join(", "),
-        driver.name(),
-        why.map_or(String::new(), |w| format!(" (io_uring refused: {w})")),
-    );
-    if let Some(ready) = ready {
-        ready(addresses);
-    }
-    std::thread::spawn(move || {
-        let mut seen = 0;
-        for _ in signals.forever() {
-            seen += 1;
-            if seen > 1 {
-                std::process::exit(130);
+    let system = |e: std::io::Error| ServerError::System(format!("signals: {}", phrase(&e)));
+    let (events, receiver) = channel();
+    // Before the workers, so that a signal is never lost.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    let handle = signals.handle();
+    let on_signal = events.clone();
+    let thread = std::thread::Builder::new()
+        .name("strait-signal".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                if on_signal.send(Event::Signal).is_err() {
+                    return;
+                }
             }
-            eprintln!("strait: draining");
-            for drain in drains.drain(..) {
-                let _ = drain.send(());
-            }
-        }
-    });
-    drop(stopped);
-    let mut result = Ok(());
-    for outcome in all_stopped {
-        result = result.and(outcome);
-    }
-    journal.flush();
-    eprintln!("strait: stopped");
+        })
+        .map_err(system)?;
+    let result = Server::start(options, &events).and_then(|server| server.serve(&receiver));
+    handle.close();
+    let _ = thread.join();
     result
 }
+
+struct Running {
+    thread: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
+    in_flight: InFlight,
+}
+
+/// A server whose workers are running.
+struct Server {
+    workers: Vec<Running>,
+    journal: Journal,
+    writer: journal::Writer,
+}
+
+impl Server {
+    fn start(options: Options, events: &Sender<Event>) -> Result<Self, ServerError> {
+        let snapshot = options.snapshot;
+        let any_tls = snapshot.providers.values().any(|p| p.origin.tls);
+        let tls = tls::config(any_tls, snapshot.ca_file.as_deref())?;
+        let count = snapshot.workers.max(1);
+        let (addresses, sockets) = open_all(&snapshot.listen, count)?;
+        let system = |e: std::io::Error| ServerError::System(format!("threads: {}", phrase(&e)));
+        let resolver = resolve::Resolver::start().map_err(system)?;
+        let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
+
+        let cpus = worker::cpus();
+        let (started, reports) = channel();
+        let mut workers = Vec::with_capacity(count);
+        for (index, listeners) in sockets.into_iter().enumerate() {
+            let (stop, stopped) = oneshot::channel();
+            let in_flight = InFlight::default();
+            let seed = Seed {
+                snapshot: snapshot.clone(),
+                tls: tls.clone(),
+                resolver: resolver.clone(),
+                journal: journal.clone(),
+                in_flight: in_flight.clone(),
+                listeners,
+                driver: options.driver,
+                // More workers than CPUs: the scheduler knows better.
+                cpu: if count <= cpus.len() {
+                    cpus.get(index).copied()
+                } else {
+                    None
+                },
+                stop: stopped,
+            };
+            let thread = spawn(index, seed, started.clone(), events.clone()).map_err(system)?;
+            workers.push(Running {
+                thread,
+                stop: Some(stop),
+                in_flight,
+            });
+        }
+        // So that a worker that dies without a report ends the wait.
+        drop(started);
+        let line = collect(&reports, count)?;
+        announce(&addresses, &line, count);
+        if let Some(ready) = options.ready {
+            ready(addresses);
+        }
+        Ok(Server {
+            workers,
+            journal,
+            writer,
+        })
+    }
+
+    /// Waits for a signal, drains, and waits for the workers.
+    fn serve(mut self, events: &Receiver<Event>) -> Result<(), ServerError> {
+        // The sender of this channel lives in the caller, so `recv` does not fail.
+        let lost = matches!(events.recv(), Ok(Event::WorkerEnded));
+        let streams: usize = self.workers.iter().map(|w| w.in_flight.count()).sum();
+        let noun = if streams == 1 { "stream" } else { "streams" };
+        self.journal
+            .info(|| format!("draining: {streams} {noun} in flight"));
+        for worker in &mut self.workers {
+            if let Some(stop) = worker.stop.take() {
+                let _ = stop.send(());
+            }
+        }
+        let mut running = self.workers.len() - usize::from(lost);
+        while running > 0 {
+            match events.recv() {
+                Ok(Event::WorkerEnded) => running -= 1,
+                Ok(Event::Signal) => std::process::exit(130),
+                Err(_) => break,
+            }
+        }
+        let mut crashed = lost;
+        for worker in self.workers {
+            crashed |= worker.thread.join().is_err();
+        }
+        self.journal.info(|| "stopped".to_owned());
+        self.writer.finish();
+        if crashed {
+            return Err(ServerError::WorkerLost);
+        }
+        Ok(())
+    }
+}
+
+/// The real addresses, and for each worker one socket per address.
+type Opened = (Vec<SocketAddr>, Vec<Vec<std::net::TcpListener>>);
+
+fn open_all(listen: &[SocketAddr], workers: usize) -> Result<Opened, ServerError> {
+    let mut addresses = Vec::with_capacity(listen.len());
+    let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    for address in listen {
+        let opened = listener::open(*address, workers)?;
+        addresses.push(opened.address);
+        for (own, socket) in sockets.iter_mut().zip(opened.sockets) {
+            own.push(socket);
+        }
+    }
+    Ok((addresses, sockets))
+}
+
+fn spawn(
+    index: usize,
+    seed: Seed,
+    started: Sender<Result<Started, String>>,
+    events: Sender<Event>,
+) -> std::io::Result<JoinHandle<()>> {
+    /// Tells the main thread also when the worker panics.
+    struct Ended(Sender<Event>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.send(Event::WorkerEnded);
+        }
+    }
+    std::thread::Builder::new()
+        .name(format!("strait-{index}"))
+        .spawn(move || {
+            let _ended = Ended(events);
+            worker::main(seed, &started);
+        })
+}
+
+/// Waits for every worker's report; gives back the words for the start-up line.
+fn collect(
+    reports: &Receiver<Result<Started, String>>,
+    count: usize,
+) -> Result<String, ServerError> {
+    let mut ring = 0;
+    let mut refused = None;
+    for _ in 0..count {
+        let started = reports
+            .recv()
+            .map_err(|_| ServerError::WorkerLost)?
+            .map_err(ServerError::Driver)?;
+        match started.kind {
+            DriverKind::IoUring => ring += 1,
+            DriverKind::Epoll => refused = refused.or(started.refused),
+        }
+    }
+    let because = refused.map_or(String::new(), |why| format!(" (io_uring refused: {why})"));
+    Ok(if ring == count {
+        "io_uring".to_owned()
+    } else if ring == 0 {
+        format!("epoll{because}")
+    } else {
+        format!("io_uring on {ring} workers, else epoll{because}")
+    })
+}
+
+fn announce(addresses: &[SocketAddr], driver: &str, workers: usize) {
+    let urls: Vec<String> = addresses.iter().map(|a| format!("http://{a}")).collect();
+    let noun = if workers == 1 { "worker" } else { "workers" };
+    let line = format!(
+        "strait {} listening on {} · {driver} · {workers} {noun}\n",
+        env!("CARGO_PKG_VERSION"),
+        urls.join(", ")
+    );
+    // A closed standard error is no reason not to serve.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

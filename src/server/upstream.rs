@@ -1,205 +1,240 @@
-//! Connections to providers: plain or TLS, pooled per worker.
+//! Connections to providers.
 
-use super::resolve::Names;
+use super::driver::phrase;
+use super::resolve::Cache;
+use super::tls::Session;
+use super::wire::{self, Control, Local, Reader, Writer};
 use crate::config::Origin;
 use crate::limits;
-use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
-use rustls::{ClientConfig, ClientConnection};
-use rustls_pki_types::ServerName;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use rustls::ClientConfig;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-/// A connection to a provider.
-pub(super) enum Wire {
-    /// Bare TCP.
-    Plain(TcpStream),
-    /// TLS, driven by hand over the same kind of stream.
-    Tls(Box<Tls>),
+/// What a connection yields.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Received {
+    /// Look at [`Upstream::bytes`].
+    Bytes,
+    /// The end, cleanly: with TLS the peer said so.
+    Eof,
+    /// Anything else, in words.
+    Broken(String),
 }
 
-/// A TLS connection and its socket.
-pub(super) struct Tls {
-    tcp: TcpStream,
-    session: ClientConnection,
-    /// Ciphertext on its way in.
-    buffer: Vec<u8>,
+/// One connection to a provider, plain or TLS.
+pub(super) struct Upstream {
+    origin: Origin,
+    reader: Reader,
+    /// `None` while a write is pending, and after one that failed.
+    writer: Option<Writer>,
+    sending: Option<Local<(Writer, io::Result<()>)>>,
+    control: Control,
+    tls: Option<Box<Session>>,
+    /// The end was told in the same read as the last bytes.
+    ended: bool,
 }
 
-impl Wire {
-    /// Connects to `origin`, trying its addresses in turn.
-    pub(super) async fn connect(
-        origin: &Origin,
-        names: &Names,
-        tls: &Arc<ClientConfig>,
-    ) -> Result<Wire, String> {
-        let addresses = names.resolve(&origin.host, origin.port).await?;
-        let mut last = String::from("the name has no address");
-        for address in addresses {
-            match TcpStream::connect_addr(address).await {
-                Ok(tcp) => {
-                    let _ = tcp.set_nodelay(true);
-                    return match origin.tls {
-                        false => Ok(Wire::Plain(tcp)),
-                        true => Tls::handshake(tcp, origin, tls).await,
-                    };
-                }
-                Err(e) => last = format!("{address}: {e}"),
-            }
-        }
-        Err(last)
+impl Upstream {
+    /// Where it goes.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
-    /// Reads into `buffer` (its old content is lost): `Ok(0)` is a clean end.
-    pub(super) async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        match self {
-            Wire::Plain(tcp) => tcp.read(buffer).await,
-            Wire::Tls(tls) => tls.read(buffer).await,
+    fn new(origin: Origin, stream: TcpStream) -> Self {
+        let _ = stream.set_nodelay(true);
+        let (reader, writer, control) = wire::split(stream, limits::READ_BYTES);
+        Upstream {
+            origin,
+            reader,
+            writer: Some(writer),
+            sending: None,
+            control,
+            tls: None,
+            ended: false,
         }
     }
 
-    /// Writes everything.
-    pub(super) async fn write_all(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        match self {
-            Wire::Plain(tcp) => tcp.write_all(bytes).await.0.map(drop),
-            Wire::Tls(tls) => {
-                // In pieces, so that the session never holds a second copy of a large body.
-                for piece in bytes.chunks(64 * 1024) {
-                    tls.session.writer().write_all(piece)?;
-                    tls.flush().await?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether an idle connection is still open and silent.
-    fn is_alive(&self) -> bool {
-        let tcp = match self {
-            Wire::Plain(tcp) => tcp,
-            Wire::Tls(tls) => &tls.tcp,
+    /// Starts to send; ask [`Upstream::poll_sent`] for the end of it. One at a time.
+    pub(super) fn send(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let mut writer = self.writer.take().ok_or("write after a failed write")?;
+        let bytes = match &mut self.tls {
+            Some(session) => session.seal(&bytes)?,
+            None => bytes,
         };
-        // SAFETY: the stream is borrowed for the whole life of the descriptor's borrow.
-        let fd = unsafe { BorrowedFd::borrow_raw(tcp.as_raw_fd()) };
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let peeked = socket2::SockRef::from(&fd).recv_with_flags(&mut byte, flags);
-        peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl Tls {
-    async fn handshake(
-        tcp: TcpStream,
-        origin: &Origin,
-        config: &Arc<ClientConfig>,
-    ) -> Result<Wire, String> {
-        let name = ServerName::try_from(origin.host.clone()).map_err(|e| e.to_string())?;
-        let session = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
-        let mut tls = Tls {
-            tcp,
-            session,
-            buffer: Vec::with_capacity(limits::READ_BYTES),
-        };
-        while tls.session.is_handshaking() {
-            tls.flush().await.map_err(|e| format!("TLS: {e}"))?;
-            if tls.session.is_handshaking()
-                && tls.receive().await.map_err(|e| format!("TLS: {e}"))? == 0
-            {
-                return Err("TLS: the connection closed during the handshake".into());
-            }
-        }
-        tls.flush().await.map_err(|e| format!("TLS: {e}"))?;
-        Ok(Wire::Tls(Box::new(tls)))
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            let mut bytes = Vec::new();
-            self.session.write_tls(&mut bytes)?;
-            self.tcp.write_all(bytes).await.0?;
-        }
+        self.sending = Some(Box::pin(async move {
+            let result = wire::write_all(&mut writer, bytes).await;
+            (writer, result)
+        }));
         Ok(())
     }
 
-    /// Receives ciphertext once; returns how much.
-    async fn receive(&mut self) -> io::Result<usize> {
-        let (result, buffer) = self.tcp.read(std::mem::take(&mut self.buffer)).await;
-        self.buffer = buffer;
-        let len = result?;
-        let mut rest = &self.buffer[..len];
-        if len == 0 {
-            self.session.read_tls(&mut rest)?;
-        }
-        while !rest.is_empty() {
-            self.session.read_tls(&mut rest)?;
-            self.session
-                .process_new_packets()
-                .map_err(io::Error::other)?;
-        }
-        Ok(len)
+    /// Whether a write is pending.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending.is_some()
     }
 
-    async fn read(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        buffer.resize(limits::READ_BYTES, 0);
+    /// The end of the pending write.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let Some(sending) = &mut self.sending else {
+            return Poll::Pending;
+        };
+        let (writer, result) = ready!(sending.as_mut().poll(cx));
+        self.sending = None;
+        Poll::Ready(match result {
+            Ok(()) => {
+                self.writer = Some(writer);
+                Ok(())
+            }
+            Err(e) => Err(format!("write: {}", phrase(&e))),
+        })
+    }
+
+    /// The next bytes, or the end. The pending read is kept when this is not polled for a while.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         loop {
-            match self.session.reader().read(&mut buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                // An end without close_notify is an error of its own: the answer may be cut.
-                Ok(n) => {
-                    buffer.truncate(n);
-                    return (Ok(n), buffer);
-                }
-                Err(e) => return (Err(e), buffer),
+            if self.ended {
+                return Poll::Ready(Received::Eof);
             }
-            if let Err(e) = self.receive().await {
-                return (Err(e), buffer);
+            let result = ready!(self.reader.poll_read(cx));
+            let count = match result {
+                Ok(count) => count,
+                Err(e) => return Poll::Ready(Received::Broken(format!("read: {}", phrase(&e)))),
+            };
+            let Some(session) = &mut self.tls else {
+                return Poll::Ready(if count == 0 {
+                    Received::Eof
+                } else {
+                    Received::Bytes
+                });
+            };
+            if count == 0 {
+                // Without close_notify anyone on the way may have cut the answer.
+                let why = "closed without the end of TLS".to_owned();
+                return Poll::Ready(Received::Broken(why));
             }
-            if let Err(e) = self.flush().await {
-                return (Err(e), buffer);
+            match session.receive(self.reader.bytes()) {
+                Ok(closed) => self.ended = closed,
+                Err(why) => return Poll::Ready(Received::Broken(why)),
+            }
+            if !session.plain().is_empty() {
+                return Poll::Ready(Received::Bytes);
             }
         }
+    }
+
+    /// The bytes of the last [`Received::Bytes`].
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.tls {
+            Some(session) => session.plain(),
+            None => self.reader.bytes(),
+        }
+    }
+
+    /// Whether another request can be sent: nothing is pending, nothing has arrived.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.ended && self.writer.is_some() && !self.reader.is_busy() && self.control.is_quiet()
+    }
+
+    async fn handshake(&mut self, config: Arc<ClientConfig>) -> Result<(), String> {
+        let mut session = Box::new(Session::new(config, &self.origin.host)?);
+        let mut writer = self.writer.take().ok_or("not connected")?;
+        loop {
+            let out = session.outgoing();
+            if !out.is_empty() {
+                wire::write_all(&mut writer, out)
+                    .await
+                    .map_err(|e| format!("TLS handshake: {}", phrase(&e)))?;
+            }
+            if !session.is_handshaking() {
+                break;
+            }
+            let count = poll_fn(|cx| self.reader.poll_read(cx))
+                .await
+                .map_err(|e| format!("TLS handshake: {}", phrase(&e)))?;
+            if count == 0 {
+                return Err("closed during the TLS handshake".to_owned());
+            }
+            if let Err(why) = session.receive(self.reader.bytes()) {
+                // Best effort: tells the peer what was wrong.
+                let _ = wire::write_all(&mut writer, session.outgoing()).await;
+                return Err(why);
+            }
+            if !session.plain().is_empty() {
+                return Err("the provider spoke before it was asked".to_owned());
+            }
+        }
+        self.writer = Some(writer);
+        self.tls = Some(session);
+        Ok(())
     }
 }
 
-/// A worker's idle connections, the latest first.
-#[derive(Default)]
-pub(super) struct Pool {
-    idle: RefCell<HashMap<Origin, Vec<(Wire, Instant)>>>,
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // Operations in flight hold the socket until the kernel gives them back; this ends them
+        // and tells the provider at once to stop.
+        self.control.shutdown_both();
+    }
 }
 
-impl Pool {
-    /// Leases a connection that is still open.
-    pub(super) fn lease(&self, origin: &Origin) -> Option<Wire> {
-        let mut idle = self.idle.borrow_mut();
-        let wires = idle.get_mut(origin)?;
-        while let Some((wire, since)) = wires.pop() {
-            if since.elapsed() < limits::UPSTREAM_IDLE && wire.is_alive() {
-                return Some(wire);
+/// Connects to `origin`, TLS included, within `limit`.
+pub(super) async fn connect(
+    origin: Origin,
+    cache: Rc<Cache>,
+    tls: Arc<ClientConfig>,
+    limit: Duration,
+) -> Result<Upstream, String> {
+    let name = format!("{}:{}", origin.host, origin.port);
+    match monoio::time::timeout(limit, try_connect(origin, cache, tls)).await {
+        Ok(Ok(upstream)) => Ok(upstream),
+        Ok(Err(why)) => Err(format!("{name}: {why}")),
+        Err(_) => Err(format!("{name}: no connection within {limit:?}")),
+    }
+}
+
+async fn try_connect(
+    origin: Origin,
+    cache: Rc<Cache>,
+    tls: Arc<ClientConfig>,
+) -> Result<Upstream, String> {
+    let addresses = cache
+        .resolve(&origin.host)
+        .await
+        .map_err(|why| why.to_string())?;
+    let stream = first_to_answer(&addresses, origin.port).await?;
+    let secure = origin.tls;
+    let mut upstream = Upstream::new(origin, stream);
+    if secure {
+        upstream.handshake(tls).await?;
+    }
+    Ok(upstream)
+}
+
+/// Tries the addresses in turn. Each but the last gets a share of time only, so that one dead
+/// address does not use up the whole time-out.
+async fn first_to_answer(addresses: &[IpAddr], port: u16) -> Result<TcpStream, String> {
+    const SHARE: Duration = Duration::from_secs(2);
+    let mut last = "no address".to_owned();
+    for (i, ip) in addresses.iter().enumerate() {
+        let connecting = TcpStream::connect_addr(SocketAddr::new(*ip, port));
+        let result = if i + 1 == addresses.len() {
+            connecting.await
+        } else {
+            match monoio::time::timeout(SHARE, connecting).await {
+                Ok(result) => result,
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
             }
-        }
-        None
-    }
-
-    /// Takes a connection back.
-    pub(super) fn release(&self, origin: Origin, wire: Wire) {
-        let mut idle = self.idle.borrow_mut();
-        let wires = idle.entry(origin).or_default();
-        if wires.len() < limits::UPSTREAM_IDLE_MAX {
-            wires.push((wire, Instant::now()));
+        };
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = phrase(&e),
         }
     }
-
-    /// Closes what has been idle for too long.
-    pub(super) fn sweep(&self) {
-        let mut idle = self.idle.borrow_mut();
-        for wires in idle.values_mut() {
-            wires.retain(|(_, since)| since.elapsed() < limits::UPSTREAM_IDLE);
-        }
-        idle.retain(|_, wires| !wires.is_empty());
-    }
+    Err(last)
 }

@@ -1,171 +1,308 @@
-//! One worker: a thread with its own runtime, listeners, pool and connections.
+//! One thread, one runtime, one accept loop per address; shares nothing that it writes.
 
-use super::ServerError;
 use super::downstream;
-use super::driver::{self, DriverKind};
+use super::driver::{self, DriverKind, phrase};
+use super::guard::CatchUnwind;
 use super::journal::Journal;
-use super::resolve::{Names, Resolver};
-use super::upstream::Pool;
+use super::pool::Pool;
+use super::resolve::{Cache, Resolver};
+use super::timer::Timer;
+use super::wire;
 use crate::config::Snapshot;
-use monoio::net::{TcpListener, TcpStream};
-use monoio::time::sleep;
+use futures_channel::oneshot;
+use monoio::net::TcpListener;
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::net::TcpListener as StdListener;
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// What a worker is started with.
-pub(super) struct Start {
-    pub core: usize,
-    pub workers: usize,
-    pub listeners: Vec<StdListener>,
-    pub snapshot: Arc<Snapshot>,
-    pub tls: Arc<ClientConfig>,
-    pub journal: Journal,
-    pub resolver: Resolver,
-    pub draining: futures_channel::oneshot::Receiver<()>,
+/// Pause after a failed accept: out of descriptors, and only time helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often idle upstream connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Time for the last bytes once the drain time is over.
+const ENDING_GRACE: Duration = Duration::from_secs(2);
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Stage {
+    Serving,
+    /// No new connections, no new requests.
+    Draining,
+    /// What still runs is told to stop.
+    Ending,
 }
 
-/// What all connections of a worker share.
+/// Exchanges in flight in one worker; written there, read by the main thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InFlight(Arc<AtomicUsize>);
+
+impl InFlight {
+    pub(super) fn enter(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One exchange in flight, until dropped.
+pub(super) struct Counted(InFlight);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the tasks of a worker share.
 pub(super) struct Worker {
-    pub snapshot: Arc<Snapshot>,
-    pub tls: Arc<ClientConfig>,
-    pub journal: Journal,
-    pub names: Names,
-    pub pool: Pool,
-    pub random: ring::rand::SystemRandom,
-    pub draining: Cell<bool>,
-    connections: RefCell<HashMap<RawFd, Rc<Presence>>>,
-}
-
-/// A client's connection, as the worker sees it.
-#[derive(Default)]
-pub(super) struct Presence {
-    /// It waits for its next request.
-    pub idle: Cell<bool>,
-    /// The drain time is over: it must end now.
-    pub end_now: Cell<bool>,
-}
-
-/// Runs a worker until it is drained.
-pub(super) fn run(start: Start, kind: DriverKind) -> Result<(), ServerError> {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    if start.workers > 1 && start.workers <= cores {
-        // Best effort: an unpinned worker is only slower.
-        let _ = monoio::utils::bind_to_cpu_set([start.core]);
-    }
-    driver::block_on(kind, || serve(start))
-        .map_err(|e| ServerError(format!("a worker's {} failed: {e}", kind.name())))?
-}
-
-async fn serve(start: Start) -> Result<(), ServerError> {
-    let drain = start.snapshot.timeouts.drain;
-    let worker = Rc::new(Worker {
-        snapshot: start.snapshot,
-        tls: start.tls,
-        journal: start.journal,
-        names: Names::new(start.resolver),
-        pool: Pool::default(),
-        random: ring::rand::SystemRandom::new(),
-        draining: Cell::new(false),
-        connections: RefCell::default(),
-    });
-    let mut accepting = Vec::new();
-    for listener in start.listeners {
-        let listener = TcpListener::from_std(listener)
-            .map_err(|e| ServerError(format!("a listener is unusable: {e}")))?;
-        accepting.push(monoio::spawn(accept(listener, Rc::clone(&worker))));
-    }
-    let sweeper = Rc::clone(&worker);
-    monoio::spawn(async move {
-        while !sweeper.draining.get() {
-            sleep(Duration::from_secs(5)).await;
-            sweeper.pool.sweep();
-        }
-    });
-    let _ = start.draining.await;
-    drop(accepting);
-    worker.drain(drain).await;
-    Ok(())
-}
-
-async fn accept(listener: TcpListener, worker: Rc<Worker>) {
-    while !worker.draining.get() {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if worker.draining.get() {
-                    return;
-                }
-                let _ = stream.set_nodelay(true);
-                monoio::spawn(connection(stream, Rc::clone(&worker)));
-            }
-            // Out of descriptors, most likely: some will come free.
-            Err(_) => sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, worker: Rc<Worker>) {
-    let fd = stream.as_raw_fd();
-    let presence = Rc::new(Presence::default());
-    worker
-        .connections
-        .borrow_mut()
-        .insert(fd, Rc::clone(&presence));
-    let mut serving = pin!(downstream::serve(stream, Rc::clone(&worker), presence));
-    // A panic is a bug of ours, and it may take one connection with it, not the worker.
-    let outcome = poll_fn(|cx| {
-        let poll = std::panic::AssertUnwindSafe(|| serving.as_mut().poll(cx));
-        match std::panic::catch_unwind(poll) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(stream)) => Poll::Ready(Some(stream)),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await;
-    // Unregister before the descriptor is closed and may be used again.
-    worker.connections.borrow_mut().remove(&fd);
-    if outcome.is_none() {
-        worker
-            .journal
-            .line("a bug in Strait ended one connection (see the panic above)".into());
-    }
-    drop(outcome);
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) cache: Rc<Cache>,
+    pub(super) pool: Pool,
+    pub(super) journal: Journal,
+    pub(super) in_flight: InFlight,
+    random: SystemRandom,
+    stage: Cell<Stage>,
+    tasks: RefCell<HashMap<u64, Waker>>,
+    next_task: Cell<u64>,
+    /// The main task, waiting for the others to end.
+    waiting: Cell<Option<Waker>>,
 }
 
 impl Worker {
-    /// Lets what is in flight finish, and ends what is left when the time is over.
-    async fn drain(&self, time: Duration) {
-        self.draining.set(true);
-        let until = Instant::now() + time;
-        for (fd, presence) in self.connections.borrow().iter() {
-            if presence.idle.get() {
-                shutdown(*fd);
+    /// Whether connections end with what they are doing now.
+    pub(super) fn is_draining(&self) -> bool {
+        self.stage.get() >= Stage::Draining
+    }
+
+    /// Whether exchanges have to end now.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stage.get() >= Stage::Ending
+    }
+
+    /// Fresh randomness.
+    pub(super) fn entropy(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        if self.random.fill(&mut bytes).is_err() {
+            // getrandom(2) does not fail on a kernel with io_uring or a recent epoll. Without
+            // randomness identifiers would repeat: rather lose this one connection.
+            panic!("the kernel gave no randomness");
+        }
+        bytes
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        for waker in self.tasks.borrow().values() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Runs a task that is woken when the stage changes; its panic is its own.
+    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let worker = self.clone();
+        let id = self.next_task.get();
+        self.next_task.set(id + 1);
+        monoio::spawn(async move {
+            // One waker serves for the task's whole life.
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            worker.tasks.borrow_mut().insert(id, waker);
+            let result = CatchUnwind::new(task).await;
+            worker.tasks.borrow_mut().remove(&id);
+            if let Err(message) = result {
+                worker
+                    .journal
+                    .info(|| format!("panic, one connection lost: {message}"));
+            }
+            if worker.is_draining()
+                && let Some(waiting) = worker.waiting.take()
+            {
+                waiting.wake();
+            }
+        });
+    }
+
+    /// Waits until all tasks have ended, or until `limit` is over.
+    async fn all_ended(&self, limit: Duration) {
+        let mut timer = Timer::default();
+        let deadline = Instant::now() + limit;
+        poll_fn(|cx| {
+            if self.tasks.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            self.waiting.set(Some(cx.waker().clone()));
+            timer.poll(cx, deadline)
+        })
+        .await;
+    }
+}
+
+/// What a worker's thread is started with.
+pub(super) struct Seed {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) resolver: Resolver,
+    pub(super) journal: Journal,
+    pub(super) in_flight: InFlight,
+    pub(super) listeners: Vec<std::net::TcpListener>,
+    pub(super) driver: Option<DriverKind>,
+    /// The CPU to stay on.
+    pub(super) cpu: Option<usize>,
+    /// Told, or dropped, when it is time to stop.
+    pub(super) stop: oneshot::Receiver<()>,
+}
+
+/// A worker has started: with which driver, and why not with io_uring.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) kind: DriverKind,
+    pub(super) refused: Option<String>,
+}
+
+/// The life of a worker's thread. `started` is told once whether it could start.
+pub(super) fn main(seed: Seed, started: &Sender<Result<Started, String>>) {
+    if let Some(cpu) = seed.cpu {
+        pin_to(cpu);
+    }
+    let mut built = match driver::build(seed.driver) {
+        Ok(built) => built,
+        Err(why) => {
+            let _ = started.send(Err(why));
+            return;
+        }
+    };
+    // io_uring waits by itself; epoll needs sockets that do not block.
+    let nonblocking = built.kind == DriverKind::Epoll;
+    for listener in &seed.listeners {
+        if let Err(e) = listener.set_nonblocking(nonblocking) {
+            let _ = started.send(Err(phrase(&e)));
+            return;
+        }
+    }
+    let report = Started {
+        kind: built.kind,
+        refused: built.refused.take(),
+    };
+    built.runtime.block_on(serve(seed, report, started));
+}
+
+async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, String>>) {
+    let worker = Rc::new(Worker {
+        snapshot: seed.snapshot,
+        tls: seed.tls,
+        cache: Rc::new(Cache::new(seed.resolver)),
+        pool: Pool::default(),
+        journal: seed.journal,
+        in_flight: seed.in_flight,
+        random: SystemRandom::new(),
+        stage: Cell::new(Stage::Serving),
+        tasks: RefCell::default(),
+        next_task: Cell::new(0),
+        waiting: Cell::new(None),
+    });
+    for listener in seed.listeners {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => worker.spawn(accept(worker.clone(), listener)),
+            Err(e) => {
+                let _ = started.send(Err(phrase(&e)));
+                return;
             }
         }
-        while !self.connections.borrow().is_empty() && Instant::now() < until {
-            sleep(Duration::from_millis(10)).await;
+    }
+    let sweeper = worker.clone();
+    monoio::spawn(async move {
+        loop {
+            monoio::time::sleep(SWEEP_EVERY).await;
+            sweeper.pool.sweep(Instant::now());
         }
-        for (fd, presence) in self.connections.borrow().iter() {
-            presence.end_now.set(true);
-            shutdown(*fd);
-        }
-        let until = Instant::now() + Duration::from_secs(1);
-        while !self.connections.borrow().is_empty() && Instant::now() < until {
-            sleep(Duration::from_millis(10)).await;
+    });
+    let _ = started.send(Ok(report));
+
+    // Told to stop; or the main thread is gone, which means the same.
+    let _ = seed.stop.await;
+    worker.enter(Stage::Draining);
+    worker.all_ended(worker.snapshot.timeouts.drain).await;
+    worker.enter(Stage::Ending);
+    worker.all_ended(ENDING_GRACE).await;
+    worker.pool.clear();
+}
+
+/// A pending accept is never dropped: monoio 0.2.4 would lose the connection that it may have
+/// got already, and the client would wait for nothing. Closing the listener ends it instead.
+async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+    let mut closed = false;
+    loop {
+        let accepted = {
+            let mut accepting = pin!(listener.accept());
+            poll_fn(|cx| {
+                if worker.is_draining() && !closed {
+                    closed = true;
+                    wire::shutdown_listener(&listener);
+                }
+                accepting.as_mut().poll(cx)
+            })
+            .await
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                worker.journal.debug(|| format!("accepted {peer}"));
+                worker.spawn(downstream::serve(worker.clone(), stream));
+            }
+            Err(_) if worker.is_draining() => return,
+            Err(e) if needs_time(&e) => {
+                worker.journal.info(|| format!("accept: {}", phrase(&e)));
+                monoio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            Err(_) => {}
         }
     }
 }
 
-/// Ends the reading side of a client's connection, which completes its pending read.
-fn shutdown(fd: RawFd) {
-    // SAFETY: shutdown(2) takes any number; `fd` is registered, so it is an open connection.
-    unsafe { libc::shutdown(fd, libc::SHUT_RD) };
+/// Errors of accept(2) are mostly about the one connection that has gone meanwhile; these are
+/// about us.
+fn needs_time(error: &io::Error) -> bool {
+    !matches!(
+        error.raw_os_error(),
+        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EAGAIN)
+    )
+}
+
+/// The CPUs that this process may use.
+pub(super) fn cpus() -> Vec<usize> {
+    // SAFETY: an all-zero cpu_set_t is a valid empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer and the size are those of `set`, which outlives the call.
+    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    if result != 0 {
+        return Vec::new();
+    }
+    (0..libc::CPU_SETSIZE as usize)
+        // SAFETY: `cpu` is below CPU_SETSIZE.
+        .filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) })
+        .collect()
+}
+
+/// Best effort: an unpinned worker works as well, only its cache is colder.
+fn pin_to(cpu: usize) {
+    // SAFETY: an all-zero cpu_set_t is a valid empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `cpu` comes from `cpus`, so it is below CPU_SETSIZE; the pointer and the size are
+    // those of `set`, which outlives the call.
+    unsafe {
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+    }
 }

@@ -1,0 +1,68 @@
+//! Idle connections to providers, per worker: the last one used is the first one reused.
+
+use super::upstream::Upstream;
+use crate::config::Origin;
+use crate::limits;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Instant;
+
+struct Idle {
+    upstream: Upstream,
+    since: Instant,
+}
+
+/// The idle connections of one worker.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: RefCell<HashMap<Origin, Vec<Idle>>>,
+}
+
+impl Pool {
+    /// A connection that was alive a moment ago, if there is one.
+    pub(super) fn lease(&self, origin: &Origin, now: Instant) -> Option<Upstream> {
+        let mut idle = self.idle.borrow_mut();
+        let stack = idle.get_mut(origin)?;
+        while let Some(top) = stack.pop() {
+            if now.saturating_duration_since(top.since) >= limits::UPSTREAM_IDLE {
+                // Those below are older still.
+                stack.clear();
+                return None;
+            }
+            if top.upstream.is_reusable() {
+                return Some(top.upstream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, or closes it when it is of no use.
+    pub(super) fn release(&self, upstream: Upstream, now: Instant) {
+        if !upstream.is_reusable() {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        let stack = idle.entry(upstream.origin().clone()).or_default();
+        if stack.len() >= limits::UPSTREAM_IDLE_MAX {
+            // The bottom is the oldest.
+            stack.remove(0);
+        }
+        stack.push(Idle {
+            upstream,
+            since: now,
+        });
+    }
+
+    /// Closes what was idle for too long. Called once in a while.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.idle.borrow_mut().retain(|_, stack| {
+            stack.retain(|one| now.saturating_duration_since(one.since) < limits::UPSTREAM_IDLE);
+            !stack.is_empty()
+        });
+    }
+
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+}

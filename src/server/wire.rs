@@ -1,0 +1,178 @@
+//! Halves of a socket.
+//!
+//! monoio loses the bytes of a read whose future is dropped, so no read is ever dropped while
+//! its connection is of use: a [`Reader`] owns the pending read and is polled when wanted.
+
+use monoio::buf::IoBuf;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::net::{TcpListener, TcpStream};
+use std::cell::RefCell;
+use std::future::Future;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// A boxed future of a worker.
+pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// What is handed between a [`Reader`] and its task.
+enum Slot {
+    Empty,
+    Want(Vec<u8>),
+    Done(io::Result<usize>, Vec<u8>),
+}
+
+/// The receiving half of a connection, with at most one read pending. The task inside lives as
+/// long as the connection: reading allocates nothing.
+pub(super) struct Reader {
+    slot: Rc<RefCell<Slot>>,
+    task: Local<()>,
+    /// `None` while a read is pending.
+    buffer: Option<Vec<u8>>,
+}
+
+impl Reader {
+    fn new(half: OwnedReadHalf<TcpStream>, capacity: usize) -> Self {
+        let slot = Rc::new(RefCell::new(Slot::Empty));
+        Reader {
+            task: Box::pin(read_when_wanted(half, slot.clone())),
+            slot,
+            buffer: Some(Vec::with_capacity(capacity)),
+        }
+    }
+
+    /// Starts a read if none is pending, and looks whether it is done. Zero bytes are the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(buffer) = self.buffer.take() {
+            *self.slot.borrow_mut() = Slot::Want(buffer);
+        }
+        // The task never ends; it is pending when it waits for the kernel or for `Want`.
+        let _ = self.task.as_mut().poll(cx);
+        let mut slot = self.slot.borrow_mut();
+        match std::mem::replace(&mut *slot, Slot::Empty) {
+            Slot::Done(result, buffer) => {
+                self.buffer = Some(buffer);
+                Poll::Ready(result)
+            }
+            other => {
+                *slot = other;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The bytes of the last read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a read is pending.
+    pub(super) fn is_busy(&self) -> bool {
+        self.buffer.is_none()
+    }
+}
+
+async fn read_when_wanted(mut half: OwnedReadHalf<TcpStream>, slot: Rc<RefCell<Slot>>) {
+    loop {
+        // No waker: whoever puts `Want` there polls this task next.
+        let mut buffer = poll_fn(|_| {
+            let mut slot = slot.borrow_mut();
+            match std::mem::replace(&mut *slot, Slot::Empty) {
+                Slot::Want(buffer) => Poll::Ready(buffer),
+                other => {
+                    *slot = other;
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        buffer.clear();
+        let (result, buffer) = half.read(buffer).await;
+        *slot.borrow_mut() = Slot::Done(result, buffer);
+    }
+}
+
+/// The sending half.
+pub(super) type Writer = OwnedWriteHalf<TcpStream>;
+
+/// Writes all of `buffer[from..]` once; gives back the buffer and how much was written.
+pub(super) async fn write_some(
+    writer: &mut Writer,
+    buffer: Vec<u8>,
+    from: usize,
+) -> (io::Result<usize>, Vec<u8>) {
+    let (result, slice) = writer.write(buffer.slice(from..)).await;
+    let result = match result {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        other => other,
+    };
+    (result, slice.into_inner())
+}
+
+/// Writes a whole buffer.
+pub(super) async fn write_all(writer: &mut Writer, mut buffer: Vec<u8>) -> io::Result<()> {
+    let mut written = 0;
+    while written < buffer.len() {
+        let (result, back) = write_some(writer, buffer, written).await;
+        buffer = back;
+        written += result?;
+    }
+    Ok(())
+}
+
+/// Something to shut a connection down with, whatever its halves are doing.
+pub(super) struct Control {
+    fd: RawFd,
+}
+
+impl Control {
+    /// Ends the sending side: the peer sees the end of the stream.
+    pub(super) fn shutdown_write(&self) {
+        self.shutdown(libc::SHUT_WR);
+    }
+
+    /// Ends both sides at once, also under a pending operation.
+    pub(super) fn shutdown_both(&self) {
+        self.shutdown(libc::SHUT_RDWR);
+    }
+
+    fn shutdown(&self, how: libc::c_int) {
+        // SAFETY: shutdown(2) touches no memory. The descriptor is open: whoever holds a
+        // `Control` holds the halves, which own it, next to it.
+        unsafe { libc::shutdown(self.fd, how) };
+    }
+
+    /// Whether nothing has arrived: no bytes, no end, no error.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut byte = 0u8;
+        // SAFETY: the pointer and the length name one writable byte that outlives the call, and
+        // the descriptor is open as said above.
+        let got = unsafe {
+            libc::recv(
+                self.fd,
+                (&raw mut byte).cast(),
+                1,
+                libc::MSG_PEEK | libc::MSG_DONTWAIT,
+            )
+        };
+        got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    }
+}
+
+/// Splits a connection; `capacity` is the size of its reads.
+pub(super) fn split(stream: TcpStream, capacity: usize) -> (Reader, Writer, Control) {
+    let control = Control {
+        fd: stream.as_raw_fd(),
+    };
+    let (read, write) = stream.into_split();
+    (Reader::new(read, capacity), write, control)
+}
+
+/// Stops listening; a pending accept fails.
+pub(super) fn shutdown_listener(listener: &TcpListener) {
+    // SAFETY: shutdown(2) touches no memory, and the listener owns the open descriptor.
+    unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
+}
