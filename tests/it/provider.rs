@@ -30,11 +30,15 @@ pub struct Seen {
     pub body: Value,
 }
 
+/// What decides on the answer to a request, from its head and body.
+pub type Decide = dyn Fn(&Seen) -> Answer + Send + Sync;
+
 #[derive(Default)]
 struct Script {
     answers: VecDeque<Answer>,
     seen: Vec<Seen>,
     deepseek_rules: bool,
+    decide: Option<Arc<Decide>>,
 }
 
 /// A running provider.
@@ -49,22 +53,33 @@ pub struct Provider {
 
 impl Provider {
     pub fn start(answers: Vec<Answer>) -> Provider {
-        Self::with(answers, false)
+        Self::with(Script {
+            answers: answers.into(),
+            ..Script::default()
+        })
+    }
+
+    /// Answers every request as `decide` says.
+    #[expect(dead_code, reason = "the clients of other makers need it first")]
+    pub fn answering(decide: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Provider {
+        Self::with(Script {
+            decide: Some(Arc::new(decide)),
+            ..Script::default()
+        })
     }
 
     /// Also answers 400 to what DeepSeek answers 400 to.
     pub fn deepseek(answers: Vec<Answer>) -> Provider {
-        Self::with(answers, true)
+        Self::with(Script {
+            answers: answers.into(),
+            deepseek_rules: true,
+            ..Script::default()
+        })
     }
 
-    fn with(answers: Vec<Answer>, deepseek_rules: bool) -> Provider {
+    fn with(script: Script) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let script = Script {
-            answers: answers.into(),
-            seen: Vec::new(),
-            deepseek_rules,
-        };
         let script = Arc::new(Mutex::new(script));
         let (tell, gone) = channel();
         let (tell_arrival, arrived) = channel();
@@ -110,6 +125,7 @@ fn serve(
         };
         let answer = {
             let mut script = script.lock().unwrap();
+            let decided = script.decide.as_ref().map(|decide| decide(&seen));
             let refused = script.deepseek_rules.then(|| refusal(&seen.body)).flatten();
             script.seen.push(seen);
             let _ = tell.1.send(());
@@ -118,9 +134,8 @@ fn serve(
                     let body = json!({"error": {"message": message, "type": "invalid_request_error", "code": "invalid_request_error"}});
                     Answer::Plain(400, "", body.to_string())
                 }
-                None => script
-                    .answers
-                    .pop_front()
+                None => decided
+                    .or_else(|| script.answers.pop_front())
                     .unwrap_or_else(|| Answer::Stream(text("END OF SCRIPT"))),
             }
         };
