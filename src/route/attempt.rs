@@ -12,7 +12,7 @@ use crate::limits;
 use crate::provider::profile::Wire;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::passthrough::{Tap, usage_of};
-use crate::translate::stream::{Plan, Progress, Sink, Translator, UpstreamEnd, Usage};
+use crate::translate::stream::{Plan, Progress, Rules, Sink, Translator, UpstreamEnd, Usage};
 use crate::translate::{request, snapshot};
 use std::time::Instant;
 
@@ -112,7 +112,7 @@ impl Attempt {
         let provider = &order.target.provider;
         let profile = provider.profile.for_model(&order.target.model);
         let cx = request::Context {
-            profile: &profile,
+            profile,
             model: &order.target.model,
             seal_key: &order.snapshot.seal_key,
         };
@@ -145,7 +145,8 @@ impl Attempt {
             reasoning_summary: translated.reasoning_summary,
             seal,
             seed: order.seed,
-            think_tags: profile.think_tags,
+            rules: Rules::of(profile),
+            web_search: translated.web_search,
             refusal_as_text: codex,
         };
         let bytes = upstream::request(

@@ -1,10 +1,13 @@
 //! The two dialects joined.
 
 mod blocks;
+mod call_id;
 mod calls;
 mod choice;
 pub mod diagnostic;
+mod effort;
 mod fields;
+mod hosted;
 mod items;
 mod parts;
 pub mod passthrough;
@@ -13,6 +16,7 @@ pub mod request;
 mod request_props;
 #[cfg(test)]
 mod request_tests;
+mod schema;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;

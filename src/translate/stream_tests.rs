@@ -8,6 +8,16 @@ use std::path::{Path, PathBuf};
 
 const ECHO: &[u8] = br#""model":"m","background":false,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"default","store":false,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","metadata":{},"presence_penalty":0.0,"frequency_penalty":0.0"#;
 
+fn rules(options: &Json) -> Rules {
+    let think = options["think_tags"] == true;
+    Rules {
+        think_tags: think.then(|| "think".to_owned()).into_iter().collect(),
+        think_prefilled: options["think_prefilled"] == true,
+        cumulative: options["cumulative"] == true,
+        lenient_sse: options["lenient_sse"] == true,
+    }
+}
+
 fn plan(options: &Json, sink: Sink) -> Plan {
     let mut tools = ToolTable::default();
     let empty = Vec::new();
@@ -39,7 +49,8 @@ fn plan(options: &Json, sink: Sink) -> Plan {
         reasoning_summary: options["reasoning"] == "summary",
         seal: None,
         seed: [3; 32],
-        think_tags: options["think_tags"] == true,
+        rules: rules(options),
+        web_search: options["web_search"] == true,
         refusal_as_text: false,
     }
 }

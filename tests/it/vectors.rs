@@ -5,7 +5,17 @@ use serde_json::Value;
 use std::path::Path;
 use strait::responses::tool::{Tool, ToolKind, ToolTable};
 use strait::translate::snapshot;
-use strait::translate::stream::{Plan, Sink, Translator, UpstreamEnd};
+use strait::translate::stream::{Plan, Rules, Sink, Translator, UpstreamEnd};
+
+fn rules(options: &Value) -> Rules {
+    let think = options["think_tags"] == true;
+    Rules {
+        think_tags: think.then(|| "think".to_owned()).into_iter().collect(),
+        think_prefilled: options["think_prefilled"] == true,
+        cumulative: options["cumulative"] == true,
+        lenient_sse: options["lenient_sse"] == true,
+    }
+}
 
 fn plan(options: &Value, sink: Sink, summary: bool) -> Plan {
     let mut tools = ToolTable::default();
@@ -30,7 +40,8 @@ fn plan(options: &Value, sink: Sink, summary: bool) -> Plan {
         reasoning_summary: summary,
         seal: None,
         seed: [9; 32],
-        think_tags: options["think_tags"] == true,
+        rules: rules(options),
+        web_search: options["web_search"] == true,
         refusal_as_text: false,
     }
 }
