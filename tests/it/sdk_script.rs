@@ -43,6 +43,7 @@ impl Script {
         if let Some(refused) = refusal(name) {
             return Ok(refused);
         }
+        let streams = body["stream"] == true;
         let say = match name {
             "flaky" => {
                 let mut asked = self.asked.lock().unwrap();
@@ -60,9 +61,11 @@ impl Script {
                     delta(json!({"content":"Half "})),
                 ]));
             }
-            "cut" => return Ok(Answer::Reset(Say::text("Half an answer").deltas())),
-            "gone" => return Ok(Answer::Reset(Vec::new())),
-            "broken" if body["stream"] == true => {
+            "cut" if streams => return Ok(Answer::Reset(Say::text("Half an answer").deltas())),
+            "cut" => return Ok(Answer::Short(r#"{"id":"c","choices":[{"ind"#.into())),
+            "gone" if streams => return Ok(Answer::Reset(Vec::new())),
+            "gone" => return Ok(Answer::Short(String::new())),
+            "broken" if streams => {
                 let mut data = Say::text("Half an answer").deltas();
                 data.push(json!({"error":{"message":"The engine fell over.","type":"server_error","code":500}}).to_string());
                 return Ok(Answer::Stream(data));
@@ -157,6 +160,7 @@ fn scene(name: &str, cue: &str, body: &Value) -> Result<Say, String> {
     Ok(match name {
         "text" => Say::text("Hello from the other side."),
         "echo" => Say::text(cue),
+        "long" => Say::text(&long()),
         "unicode" => Say::text("Grüße, 世界 🦀👩‍🔧 \u{2028} \"q\" \\ \t end\n"),
         "instructions" => {
             equal(
@@ -327,6 +331,37 @@ fn scene(name: &str, cue: &str, body: &Value) -> Result<Say, String> {
             want(parts.is_some_and(|p| p.len() == 2), "text and image")?;
             Say::text("A pixel.")
         }
+        "file" => {
+            let text = text_of(&turn.user["content"]);
+            want(
+                text.contains("<file name=\"notes.txt\">Grüße, \"you\"</file>"),
+                "the file's text",
+            )?;
+            Say::text("Your notes.")
+        }
+        "hosted" => {
+            let tools = body["tools"].as_array().ok_or("no tools")?;
+            want(tools.len() == 1, "one tool: hosted ones are dropped")?;
+            has_tool(body, "get_weather", "city")?;
+            Say::text("No web for me.")
+        }
+        "namespace" => {
+            has_tool(body, "crm__lookup", "name")?;
+            let ada = json!({"name":"Ada"});
+            match turn.outputs.is_empty() {
+                true => Say::calls(&[("call_n1", "crm__lookup", ada)]),
+                false => {
+                    turn.had("call_n1", "crm__lookup", &ada)?;
+                    turn.got("call_n1", "found Ada")?;
+                    Say::text("She is known.")
+                }
+            }
+        }
+        "camera" => {
+            let tools = body["tools"].as_array().ok_or("no tools")?;
+            equal(&tools[0]["function"]["name"], &json!("camera"))?;
+            Say::calls(&[("call_i1", "camera", json!({}))])
+        }
         "blind" => {
             let text = text_of(&turn.user["content"]);
             want(
@@ -379,6 +414,11 @@ fn scene(name: &str, cue: &str, body: &Value) -> Result<Say, String> {
         }
         _ => return Err("no such scenario".into()),
     })
+}
+
+/// More than one read or write of anything on the way.
+fn long() -> String {
+    (0..4000).map(|n| format!("{n} ")).collect()
 }
 
 fn thinking(body: &Value) -> Result<(), String> {

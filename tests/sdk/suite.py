@@ -5,6 +5,7 @@ tests/it/sdk_script.rs; it checks what it gets, and answers 400 with the reason 
 """
 
 import asyncio
+import base64
 import json
 import sys
 import traceback
@@ -165,6 +166,11 @@ def text(stream):
 @both
 def unicode_text(stream):
     equal(ask(stream, "unicode").output_text, "Grüße, 世界 🦀👩‍🔧 \u2028 \"q\" \\ \t end\n")
+
+
+@both
+def long_text(stream):
+    equal(ask(stream, "long").output_text, "".join(f"{n} " for n in range(4000)))
 
 
 @scenario
@@ -410,6 +416,41 @@ def image(stream):
     equal(ask(stream, picture("image")).output_text, "A pixel.")
 
 
+@both
+def file_of_text(stream):
+    data = base64.b64encode('Grüße, "you"'.encode()).decode()
+    parts = [
+        {"type": "input_text", "text": cue("file")},
+        {"type": "input_file", "filename": "notes.txt", "file_data": f"data:text/plain;base64,{data}"},
+    ]
+    equal(ask(stream, [{"role": "user", "content": parts}]).output_text, "Your notes.")
+
+
+@both
+def namespaced_tool(stream):
+    lookup = {
+        "type": "function",
+        "name": "lookup",
+        "parameters": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    }
+    crm = {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [lookup]}
+    items = [{"role": "user", "content": cue("namespace")}]
+    r = ask(stream, items, tools=[crm])
+    [call] = r.output
+    equal((call.type, call.namespace, call.name), ("function_call", "crm", "lookup"))
+    items += r.output
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "found Ada"})
+    equal(ask(stream, items, tools=[crm]).output_text, "She is known.")
+
+
+@scenario
+def hosted_tools_are_dropped():
+    create = client.responses.with_raw_response.create
+    raw = create(model="chat", input=cue("hosted"), tools=[WEATHER, {"type": "web_search"}])
+    equal(raw.parse().output_text, "No web for me.")
+    assert "tool.dropped" in raw.headers["x-strait-diagnostics"], raw.headers
+
+
 @scenario
 def what_is_lost_is_said():
     raw = client.responses.with_raw_response.create(model="deep", input=picture("blind"))
@@ -527,11 +568,14 @@ def errors_of_the_client(stream):
         ({"conversation": "conv_1"}, 400, "unsupported_parameter", "conversation"),
         ({"temperature": "hot"}, 400, "invalid_type", "temperature"),
         ({"tool_choice": "sometimes"}, 400, "invalid_value", "tool_choice"),
+        ({"tool_choice": {"type": "web_search"}}, 400, "unsupported_tool_choice", "tool_choice"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, 400, "item_not_found", "input[0]"),
         ({"model": "unheard-of"}, 404, "model_not_found", "model"),
     ]
     for more, status, code, param in cases:
         kind = {400: openai.BadRequestError, 404: openai.NotFoundError}[status]
-        e = fails(kind, lambda: ask(stream, "text", **more))
+        what = {"model": "chat", "input": cue("text"), "stream": stream, **more}
+        e = fails(kind, lambda: client.responses.create(**what))
         equal((e.status_code, e.code, e.param, e.type), (status, code, param, "invalid_request_error"))
 
 
