@@ -1,5 +1,5 @@
-//! What the provider says to the SDKs, and what it insists on: the last user message names the
-//! scenario, and every request is held against what that scenario must have become.
+//! What the provider says to the SDKs, and what it insists on: a user message names the scenario,
+//! and every request is held against what that scenario must have become.
 
 use crate::provider::{Answer, Seen, delta};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ pub const DEEP: &str = "deepseek-v4-pro";
 /// What the clients present to Strait; the provider must never see it.
 pub const CLIENT_KEY: &str = "client-key-of-the-sdk-suite";
 
+const CUE: &str = "scenario: ";
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 
 /// The script, and what it found wrong.
@@ -77,13 +78,15 @@ impl Script {
     }
 }
 
-/// The last user message's text behind `scenario: `.
+/// What follows `scenario: ` in the last message that has it.
 fn cue(body: &Value) -> String {
-    let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let last = messages.iter().rfind(|m| m["role"] == "user");
-    let text = last.map(|m| text_of(&m["content"])).unwrap_or_default();
-    let at = text.find("scenario: ").map_or(text.len(), |at| at + 10);
+    let text = text_of(&Turn::of(body).user["content"]);
+    let at = text.find(CUE).map_or(text.len(), |at| at + CUE.len());
     text[at..].lines().next().unwrap_or("").to_owned()
+}
+
+fn is_cue(message: &Value) -> bool {
+    message["role"] == "user" && text_of(&message["content"]).contains(CUE)
 }
 
 fn text_of(content: &Value) -> String {
@@ -360,7 +363,20 @@ fn scene(name: &str, cue: &str, body: &Value) -> Result<Say, String> {
         "camera" => {
             let tools = body["tools"].as_array().ok_or("no tools")?;
             equal(&tools[0]["function"]["name"], &json!("camera"))?;
-            Say::calls(&[("call_i1", "camera", json!({}))])
+            match turn.outputs.is_empty() {
+                true => Say::calls(&[("call_i1", "camera", json!({}))]),
+                false => {
+                    turn.had("call_i1", "camera", &json!({}))?;
+                    turn.got("call_i1", "[image 1: see next message]")?;
+                    let image =
+                        json!({"type":"image_url","image_url":{"url":PIXEL,"detail":"low"}});
+                    let last = turn.since.last().unwrap_or(&Value::Null);
+                    equal(&last["role"], &json!("user"))?;
+                    let parts = last["content"].as_array();
+                    want(parts.is_some_and(|p| p.contains(&image)), "the image")?;
+                    Say::text("A pixel, again.")
+                }
+            }
         }
         "blind" => {
             let text = text_of(&turn.user["content"]);
@@ -449,7 +465,7 @@ fn has_tool(body: &Value, name: &str, parameter: &str) -> Result<(), String> {
     equal(&schema["properties"][parameter]["type"], &json!("string"))
 }
 
-/// The history around the last user message.
+/// The history around the user message with the cue.
 struct Turn<'a> {
     before: &'a [Value],
     user: &'a Value,
@@ -460,8 +476,7 @@ struct Turn<'a> {
 impl<'a> Turn<'a> {
     fn of(body: &'a Value) -> Turn<'a> {
         let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
-        let at = messages.iter().rposition(|m| m["role"] == "user");
-        let at = at.unwrap_or(0);
+        let at = messages.iter().rposition(is_cue).unwrap_or(0);
         let since = messages.get(at + 1..).unwrap_or(&[]);
         Turn {
             before: &messages[..at],

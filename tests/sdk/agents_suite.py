@@ -20,6 +20,7 @@ from agents import (
     Runner,
     ShellTool,
     SQLiteSession,
+    ToolOutputImage,
     ToolSearchTool,
     function_tool,
     set_tracing_disabled,
@@ -34,6 +35,9 @@ set_tracing_disabled(True)
 client = AsyncOpenAI(base_url=sys.argv[-1], max_retries=0, timeout=20)
 MODELS = {"responses": OpenAIResponsesModel, "chat": OpenAIChatCompletionsModel}
 DEGREES = {"Oslo": "12 degrees", "Århus": "9 degrees"}
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
 SCENARIOS = []
 
 
@@ -221,6 +225,17 @@ async def custom_tool(api, stream):
     sql = CustomTool(name="run_sql", description="Runs SQL.", on_invoke_tool=invoke, format={"type": "text"})
     result, _ = await run(agent(api, tools=[sql]), "custom", stream)
     equal((result.final_output, asked), ("One row.", ['SELECT 1;\n-- ü "q"']))
+
+
+@scenario("responses")
+async def image_from_a_tool(api, stream):
+    @function_tool
+    def camera() -> ToolOutputImage:
+        """Takes a picture."""
+        return ToolOutputImage(image_url=PIXEL, detail="low")
+
+    result, _ = await run(agent(api, tools=[camera]), "camera", stream)
+    equal(result.final_output, "A pixel, again.")
 
 
 @scenario("responses")

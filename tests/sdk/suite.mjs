@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { zodFunction, zodResponseFormat, zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
+import { ResponsesToolRunner } from 'openai/helpers/responses-tool-runner';
 import { z } from 'zod';
 
 const baseURL = process.argv.at(-1);
@@ -130,6 +131,10 @@ both('text', async (stream) => {
   used(r);
 });
 
+both('long_text', async (stream) => {
+  equal((await ask(stream, 'long')).output_text, [...Array(4000).keys()].map((n) => `${n} `).join(''));
+});
+
 both('unicode_text', async (stream) => {
   equal((await ask(stream, 'unicode')).output_text, 'Grüße, 世界 🦀👩‍🔧 \u2028 "q" \\ \t end\n');
 });
@@ -212,6 +217,27 @@ scenario('tools_by_the_helper', async () => {
   equal(calls.map((c) => c.parsed_arguments), [{ city: 'Oslo' }, { city: 'Århus' }]);
 });
 
+scenario('tools_by_the_runner', async () => {
+  for (const options of [{}, { stream: true }, { stream: true, eager: true }]) {
+    const asked = [];
+    const execute = ({ city }) => (asked.push(city), DEGREES[city]);
+    const runner = new ResponsesToolRunner({ functions: [{ tool: WEATHER, execute }] });
+    const final = await runner.run(client, { model: 'chat', input: cue('parallel') }, options);
+    equal([textOf(final), asked], ['Oslo is warmer.', ['Oslo', 'Århus']]);
+  }
+});
+
+both('namespaced_tool', async (stream) => {
+  const parameters = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
+  const lookup = { type: 'function', name: 'lookup', parameters };
+  const tools = [{ type: 'namespace', name: 'crm', description: 'Customers.', tools: [lookup] }];
+  const input = [{ role: 'user', content: cue('namespace') }];
+  const r = await ask(stream, input, { tools });
+  equal(r.output.map((c) => [c.type, c.namespace, c.name]), [['function_call', 'crm', 'lookup']]);
+  input.push(...r.output, { type: 'function_call_output', call_id: r.output[0].call_id, output: 'found Ada' });
+  equal((await ask(stream, input, { tools })).output_text, 'She is known.');
+});
+
 scenario('structured_parse', async () => {
   for (const model of ['chat', 'deep']) {
     const text = { format: zodTextFormat(Person, 'person') };
@@ -292,6 +318,15 @@ scenario('what_is_lost_is_said', async () => {
   const { data, response } = await client.responses.create({ model: 'deep', input: picture('blind') }).withResponse();
   equal(data.output_text, 'I see nothing.');
   assert.match(response.headers.get('x-strait-diagnostics'), /content\.degraded/);
+});
+
+both('image_from_a_tool', async (stream) => {
+  const tools = [{ type: 'function', name: 'camera', parameters: { type: 'object', properties: {} } }];
+  const input = [{ role: 'user', content: cue('camera') }];
+  const r = await ask(stream, input, { tools });
+  const output = [{ type: 'input_image', image_url: PIXEL, detail: 'low' }];
+  input.push(...r.output, { type: 'function_call_output', call_id: r.output[0].call_id, output });
+  equal((await ask(stream, input, { tools })).output_text, 'A pixel, again.');
 });
 
 both('refusal', async (stream) => {

@@ -417,6 +417,17 @@ def image(stream):
 
 
 @both
+def image_from_a_tool(stream):
+    camera = {"type": "function", "name": "camera", "parameters": {"type": "object", "properties": {}}}
+    items = [{"role": "user", "content": cue("camera")}]
+    r = ask(stream, items, tools=[camera])
+    shot = [{"type": "input_image", "image_url": PIXEL, "detail": "low"}]
+    items += r.output
+    items.append({"type": "function_call_output", "call_id": r.output[0].call_id, "output": shot})
+    equal(ask(stream, items, tools=[camera]).output_text, "A pixel, again.")
+
+
+@both
 def file_of_text(stream):
     data = base64.b64encode('Grüße, "you"'.encode()).decode()
     parts = [
