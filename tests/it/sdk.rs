@@ -63,7 +63,7 @@ fn run_python(suite: &str, scenarios_min: usize, left: usize) {
 
 #[test]
 fn openai_for_python() {
-    run_python("suite.py", 84, 2);
+    run_python("suite.py", 89, 2);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn openai_for_javascript() {
         return skip("no Node, or npm could not install the SDK for JavaScript");
     }
     let mut command = Command::new("node");
-    run(command.arg(here().join("suite.mjs")), 60, 1);
+    run(command.arg(here().join("suite.mjs")), 63, 1);
 }
 
 /// Whether the SDK for JavaScript is there in the version that `package.json` pins.
