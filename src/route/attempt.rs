@@ -533,7 +533,11 @@ impl Attempt {
     fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
         match &mut self.mode {
             Mode::Pass(tap) => {
-                tap.finish(&end, out);
+                match end {
+                    // The client has seen nothing: an honest status is still possible.
+                    UpstreamEnd::Broken(error) if !self.head_sent => return Err(error),
+                    end => tap.finish(&end, out),
+                }
                 Ok(())
             }
             Mode::Translate(translator, _) => translator.finish(end, out),

@@ -9,6 +9,8 @@ mod http;
 mod judge;
 mod passthrough;
 mod provider;
+mod sdk;
+mod sdk_script;
 mod strait;
 mod stream;
 mod tidy;
