@@ -16,8 +16,10 @@ pub mod request;
 mod request_props;
 #[cfg(test)]
 mod request_tests;
+pub mod rewrite;
 mod schema;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;
 mod tools;
+pub mod usage;

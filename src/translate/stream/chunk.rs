@@ -2,10 +2,11 @@
 
 use super::item::{Open, Part};
 use super::think::{self, Said};
-use super::{Finish, State, Translator, Usage};
+use super::{Finish, State, Translator};
 use crate::error::Error;
 use crate::json::{Kind as JsonKind, Str, Value, write};
 use crate::translate::diagnostic::Diagnostic;
+use crate::translate::usage;
 
 /// Whether an event is an error in one of the shapes that providers use.
 pub(super) fn is_error(chunk: Value<'_>, event: &[u8]) -> bool {
@@ -28,13 +29,12 @@ const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"
 
 impl Translator {
     pub(super) fn chunk(&mut self, chunk: Value<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let mut usage = usage_of(chunk.present("usage"))
-            .or_else(|| usage_of(chunk.present("x_groq").and_then(|x| x.present("usage"))));
+        let mut usage = usage::of_chunk(chunk);
         self.sources_of_chunk(chunk);
         let first = |c: &Value<'_>| c.get("index").and_then(|i| i.as_u64()).unwrap_or(0) == 0;
         let choice = chunk.present("choices").and_then(|c| c.items().find(first));
         if let Some(choice) = choice {
-            usage = usage.or_else(|| usage_of(choice.present("usage")));
+            usage = usage.or_else(|| usage::of_chat(choice.present("usage")));
             let delta = choice.present("delta");
             self.deltas |= delta.is_some_and(|d| d.entries().next().is_some());
             // Some providers end a stream by the whole message, which was said already.
@@ -276,41 +276,6 @@ fn plain_angles(escaped: &[u8]) -> Vec<u8> {
     text.replace("\\u003C", "<")
         .replace("\\u003E", ">")
         .into_bytes()
-}
-
-/// The token counts of a chat answer, in all the places where providers put them.
-fn usage_of(usage: Option<Value<'_>>) -> Option<Usage> {
-    let usage = usage?;
-    let number = |object: Value<'_>, name: &str| object.get(name).and_then(|n| n.as_u64());
-    let either = |a: &str, b: &str| number(usage, a).or_else(|| number(usage, b));
-    let detail = |object: &str, name: &str| usage.present(object).and_then(|o| number(o, name));
-    let input = either("prompt_tokens", "input_tokens").unwrap_or(0);
-    let mut output = either("completion_tokens", "output_tokens").unwrap_or(0);
-    let total = number(usage, "total_tokens").unwrap_or(0);
-    let reasoning = detail("completion_tokens_details", "reasoning_tokens")
-        .or_else(|| number(usage, "reasoning_tokens"))
-        .unwrap_or(0);
-    if input == 0 && output == 0 && total == 0 {
-        return None;
-    }
-    if reasoning > 0 && total == input + output + reasoning {
-        // xAI counts reasoning beside the completion, not inside it.
-        output += reasoning;
-    }
-    let cached = detail("prompt_tokens_details", "cached_tokens")
-        .or_else(|| number(usage, "prompt_cache_hit_tokens"))
-        .or_else(|| number(usage, "cached_tokens"))
-        .unwrap_or(0);
-    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
-        .or_else(|| number(usage, "cache_creation_input_tokens"))
-        .unwrap_or(0);
-    Some(Usage {
-        input,
-        cached: cached.min(input),
-        cache_write,
-        output,
-        reasoning: reasoning.min(output),
-    })
 }
 
 /// The entries of `choices[].logprobs.content`, as the Responses API writes them.
