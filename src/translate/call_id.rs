@@ -20,7 +20,11 @@ pub(super) fn encode(id: &str) -> String {
     let encoded = format!("{ENCODED}{}", URL_SAFE_NO_PAD.encode(id));
     match encoded.len() <= BYTES_MAX {
         true => encoded,
-        false => format!("{HASHED}{}", digest(id, 32)),
+        false => {
+            let digest = ring::digest::digest(&ring::digest::SHA256, id.as_bytes());
+            let hex = digest.as_ref()[..16].iter().map(|b| format!("{b:02x}"));
+            hex.fold(HASHED.to_owned(), |id, byte| id + &byte)
+        }
     }
 }
 
