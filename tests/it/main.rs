@@ -9,6 +9,7 @@ mod http;
 mod judge;
 mod passthrough;
 mod provider;
+mod references;
 mod sdk;
 mod sdk_script;
 mod strait;
