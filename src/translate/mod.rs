@@ -13,6 +13,7 @@ pub mod request;
 mod request_props;
 #[cfg(test)]
 mod request_tests;
+pub mod reverse;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;
