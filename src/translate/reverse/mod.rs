@@ -12,6 +12,7 @@ mod parts;
 pub mod request;
 #[cfg(test)]
 mod request_tests;
+pub mod stream;
 mod tools;
 
 /// What marks an envelope as the provider's own encrypted reasoning, so that one of reasoning
