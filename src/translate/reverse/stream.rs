@@ -250,5 +250,8 @@ impl Translator {
 }
 
 #[cfg(test)]
+#[path = "stream_cases_tests.rs"]
+mod cases;
+#[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;
