@@ -8,7 +8,11 @@
 mod body;
 mod fields;
 mod messages;
+#[cfg(test)]
+mod messages_tests;
 mod parts;
+#[cfg(test)]
+mod props_tests;
 pub mod request;
 #[cfg(test)]
 mod request_tests;

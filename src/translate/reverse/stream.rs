@@ -250,8 +250,13 @@ impl Translator {
 }
 
 #[cfg(test)]
-#[path = "stream_cases_tests.rs"]
-mod cases;
+mod calls_tests;
+#[cfg(test)]
+mod ends_tests;
+#[cfg(test)]
+mod props_tests;
+#[cfg(test)]
+mod said_tests;
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

@@ -123,6 +123,7 @@ impl Translator {
                 let status = (kind != b"done").then(|| String::from_utf8_lossy(kind));
                 return self.response(response, status.as_deref(), out);
             }
+            b"error" => return Err(failure::of_event(event)),
             _ => {}
         }
         Ok(())
