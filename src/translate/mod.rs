@@ -16,6 +16,7 @@ pub mod request;
 mod request_props;
 #[cfg(test)]
 mod request_tests;
+pub mod reverse;
 pub mod rewrite;
 mod schema;
 pub mod seal;

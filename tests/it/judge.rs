@@ -100,6 +100,30 @@ pub fn judge_bodies(bodies: &[(&str, &[u8])]) {
     }
 }
 
+/// Judges streams of chat chunks.
+pub fn judge_chat(streams: &[(&str, &[u8])]) {
+    let Some(python) = python() else {
+        return skip("no Python with venv and pip, so no judge");
+    };
+    let dir = crate::strait::scratch("judge");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let write = |(name, body): &(&str, &[u8])| {
+        let file = dir.join(format!("{name}.sse"));
+        std::fs::write(&file, body).unwrap();
+        file
+    };
+    let files: Vec<PathBuf> = streams.iter().map(write).collect();
+    let mut command = Command::new(python);
+    command.arg(root.join("tests/judge_many.py")).arg("--chat");
+    run(command.args(&files));
+    let strict = root.join("../shared/judge/validate_events.py");
+    if strict.exists() {
+        let mut command = Command::new(python);
+        command.arg(&strict).args(["--chat", "--usage", "optional"]);
+        run(command.args(&files));
+    }
+}
+
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned()

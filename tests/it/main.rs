@@ -10,6 +10,7 @@ mod judge;
 mod passthrough;
 mod provider;
 mod references;
+mod reverse;
 mod sdk;
 mod sdk_script;
 mod strait;
