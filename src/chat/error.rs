@@ -40,7 +40,12 @@ pub fn classify(status: u16, body: &[u8], retry_after_s: Option<u32>) -> Error {
     if let (Kind::RateLimited, Some(wait)) = (kind, wait) {
         // Codex reads the time from the message when the error comes inside a stream.
         if !message.to_ascii_lowercase().contains("try again in") {
-            message.push_str(&format!(" Please try again in {wait}s."));
+            let end = if message.ends_with(['.', '!', '?']) {
+                ""
+            } else {
+                "."
+            };
+            message.push_str(&format!("{end} Please try again in {wait}s."));
         }
     }
     if kind == Kind::ProviderAuth {

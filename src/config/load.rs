@@ -251,20 +251,19 @@ impl Loader<'_> {
         let (at, path) = (provider.span().start, format!("providers.{name}"));
         let own = provider.get_ref();
         let profile_name = own.profile.as_deref().unwrap_or(name);
-        let builtin_table = builtin::tables().get(profile_name);
-        let mut table = match (draft.profiles.get(profile_name), builtin_table) {
-            (Some(table), _) => table.get_ref().clone(),
-            (None, Some(table)) => table.clone(),
-            (None, None) => {
-                let known: Vec<&str> = builtin::tables().keys().copied().collect();
-                let what = format!("there is no profile {profile_name:?}.");
-                let mend = format!(
-                    "profile = one of {}, or one of your own under [profiles.{profile_name}].",
-                    known.join(", ")
-                );
-                return Err(self.error(at, &path, what, mend));
-            }
-        };
+        let own_profiles = draft.profiles.iter();
+        let own_profiles = own_profiles
+            .map(|(name, table)| (name.clone(), table.get_ref().clone()))
+            .collect();
+        let mut table = builtin::table(profile_name, &own_profiles).map_err(|missing| {
+            let what = format!("there is no profile {missing:?}.");
+            let known: Vec<&str> = builtin::tables().keys().copied().collect();
+            let mend = format!(
+                "profile = one of {}, or one of your own under [profiles.{profile_name}].",
+                known.join(", ")
+            );
+            self.error(at, &path, what, mend)
+        })?;
         builtin::merge(&mut table, &own.overrides);
         let profile = Profile::from_table(profile_name, table).map_err(|e| {
             let what = format!("its profile is not legal: {}.", e.message());
@@ -331,10 +330,14 @@ impl Loader<'_> {
 
     fn providers_of_environment(&self) -> Result<BTreeMap<String, Arc<Provider>>, ConfigError> {
         let mut providers = BTreeMap::new();
-        for (name, table) in builtin::tables() {
-            let profile = Profile::from_table(name, table.clone()).map_err(|e| {
-                self.error(0, name, e.message().to_owned(), "this is a bug in Strait.")
-            })?;
+        for name in builtin::tables().keys() {
+            let bug = |what: String| self.error(0, name, what, "this is a bug in Strait.");
+            let table = builtin::table(name, &BTreeMap::new()).map_err(bug)?;
+            let profile =
+                Profile::from_table(name, table).map_err(|e| bug(e.message().to_owned()))?;
+            if profile.named_only {
+                continue;
+            }
             let key = self.first(&profile.key_env);
             let url = self.first(&profile.base_url_env);
             let wanted = key.is_some() && !profile.base_url.is_empty()

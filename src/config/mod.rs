@@ -148,7 +148,7 @@ impl Snapshot {
                 model: name.into(),
             }]);
         }
-        let listed = |p: &&Arc<Provider>| p.profile.models.contains_key(model);
+        let listed = |p: &&Arc<Provider>| p.profile.named_models().any(|m| m == model);
         if let Some(provider) = self.providers.values().find(listed) {
             let provider = Arc::clone(provider);
             return Some(vec![Target {
@@ -161,8 +161,10 @@ impl Snapshot {
             // With nothing configured, the one provider there is serves every name.
             None if self.models.is_empty() && self.providers.len() == 1 => {
                 let provider = Arc::clone(self.providers.values().next()?);
-                let first = provider.profile.models.keys().next_back();
-                let model = first.cloned().unwrap_or_else(|| model.to_owned());
+                let model = match provider.profile.default_model.as_str() {
+                    "" => model.to_owned(),
+                    default => default.to_owned(),
+                };
                 Some(vec![Target { provider, model }])
             }
             None => None,
@@ -195,7 +197,7 @@ impl Snapshot {
     pub fn catalog(&self) -> Vec<catalog::Entry> {
         let mut entries: BTreeMap<String, catalog::Entry> = BTreeMap::new();
         for provider in self.providers.values() {
-            for model in provider.profile.models.keys() {
+            for model in provider.profile.named_models() {
                 entries.insert(model.clone(), entry(model, provider, model));
             }
         }
@@ -220,18 +222,14 @@ fn named(chain: &[Target], requested: &str) -> Vec<Target> {
 }
 
 fn entry(slug: &str, provider: &Provider, model: &str) -> catalog::Entry {
-    let own = provider
-        .profile
-        .models
-        .get(model)
-        .cloned()
-        .unwrap_or_default();
+    let own = provider.profile.model(model).cloned().unwrap_or_default();
     catalog::Entry {
         slug: slug.to_owned(),
         display_name: own.display_name.unwrap_or_else(|| slug.to_owned()),
         owner: provider.name.clone(),
         context_window: own.context_window.unwrap_or(limits::CONTEXT_WINDOW_UNKNOWN),
         efforts: own.efforts_offered,
-        images: own.images.unwrap_or(provider.profile.images_user),
+        price: own.price.map(|p| (p.input, p.output)),
+        images: provider.profile.for_model(model).images_user,
     }
 }

@@ -2,16 +2,42 @@
 
 use super::profile::Profile;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use toml::Table;
 
-const FILES: &[(&str, &str)] = &[
-    ("deepseek", include_str!("profiles/deepseek.toml")),
-    ("openai", include_str!("profiles/openai.toml")),
-    (
-        "openai-compatible",
-        include_str!("profiles/openai-compatible.toml"),
-    ),
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("profiles/", $name, ".toml")))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    "anthropic",
+    "azure",
+    "cerebras",
+    "deepseek",
+    "deepseek-responses",
+    "fireworks",
+    "gemini",
+    "groq",
+    "kimi",
+    "llama.cpp",
+    "lmstudio",
+    "minimax",
+    "mistral",
+    "ollama",
+    "openai",
+    "openai-chat",
+    "openai-compatible",
+    "openrouter",
+    "qwen",
+    "sglang",
+    "together",
+    "vllm",
+    "xai",
+    "xiaomi",
+    "zai",
+    "zhipu",
 ];
 
 /// The built-in profiles as written, by name.
@@ -28,13 +54,56 @@ pub fn tables() -> &'static BTreeMap<&'static str, Table> {
     })
 }
 
-/// Lays `over` on `base`: tables are merged, everything else is replaced.
+/// The built-in profile of that name, or one of `own`, with all that it `extends` laid under it.
+/// The error is the name that does not exist, or that extends itself.
+pub fn table(name: &str, own: &BTreeMap<String, Table>) -> Result<Table, String> {
+    let mut chain: Vec<Table> = Vec::new();
+    let mut seen = Vec::new();
+    let mut next = Some(name.to_owned());
+    while let Some(name) = next {
+        // One's own profile may extend the built-in one of the same name.
+        let nth = seen.iter().filter(|s| **s == name).count();
+        let candidates = [own.get(&name), tables().get(name.as_str())];
+        let Some(found) = candidates.into_iter().flatten().nth(nth) else {
+            return Err(name);
+        };
+        let mut found = found.clone();
+        next = match found.remove("extends") {
+            Some(toml::Value::String(base)) => Some(base),
+            Some(other) => return Err(other.to_string()),
+            None => None,
+        };
+        seen.push(name);
+        chain.push(found);
+    }
+    let mut table = chain.pop().unwrap_or_default();
+    for over in chain.iter().rev() {
+        merge(&mut table, over);
+    }
+    Ok(table)
+}
+
+/// Lays `over` on `base`: tables are merged, everything else is replaced. An empty table clears.
 pub fn merge(base: &mut Table, over: &Table) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
-            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) if !over.is_empty() => {
+                merge(base, over)
+            }
             _ => drop(base.insert(key.clone(), value.clone())),
         }
+    }
+}
+
+/// Sets a member; tables are merged member by member.
+pub fn merge_value(into: &mut Table, key: &str, value: &toml::Value) {
+    match (into.get_mut(key), value) {
+        (Some(toml::Value::Table(old)), toml::Value::Table(new)) => {
+            for (key, value) in new {
+                merge_value(old, key, value);
+            }
+        }
+        _ => drop(into.insert(key.to_owned(), value.clone())),
     }
 }
 
@@ -44,10 +113,22 @@ impl Profile {
         Profile::from_table(name, text.parse()?)
     }
 
-    /// Reads a profile from a table.
+    /// Reads a profile from a table, and from it the dialect of each model that differs.
     pub fn from_table(name: &str, table: Table) -> Result<Profile, toml::de::Error> {
-        let mut profile: Profile = table.try_into()?;
+        let mut profile: Profile = table.clone().try_into()?;
         profile.name = name.to_owned();
+        for (model, about) in &profile.models {
+            if about.overrides.is_empty() {
+                continue;
+            }
+            let mut own = table.clone();
+            own.remove("models");
+            merge(&mut own, &about.overrides);
+            let mut variant: Profile = own.try_into()?;
+            variant.name = name.to_owned();
+            variant.models.insert(model.clone(), about.clone());
+            profile.variants.insert(model.clone(), Arc::new(variant));
+        }
         Ok(profile)
     }
 }
@@ -56,20 +137,76 @@ impl Profile {
 mod tests {
     use super::*;
 
+    fn builtin(name: &str) -> Profile {
+        let own = BTreeMap::new();
+        Profile::from_table(name, table(name, &own).unwrap()).unwrap()
+    }
+
     #[test]
     fn every_profile_is_legal() {
-        for (name, table) in tables() {
-            let profile = Profile::from_table(name, table.clone()).unwrap();
+        for name in tables().keys() {
+            let profile = builtin(name);
             assert!(!profile.key_env.is_empty(), "{name}");
+            assert!(!profile.base_url_env.is_empty(), "{name}");
+            if let Some((low, high)) = profile.temperature {
+                assert!(low < high, "{name}");
+            }
+            let default = &profile.default_model;
+            assert!(
+                default.is_empty() || profile.named_models().any(|m| m == default),
+                "{name}: {default}"
+            );
+            for (model, about) in &profile.models {
+                let dialect = profile.for_model(model);
+                for effort in &about.efforts_offered {
+                    let off = effort == "none" && !dialect.thinking_off.is_empty();
+                    let on = dialect.efforts.is_empty() && !dialect.thinking_on.is_empty();
+                    let passes = dialect.wire == crate::provider::profile::Wire::Responses;
+                    let silent = effort == "high" && dialect.thinks_by_default;
+                    assert!(
+                        off || on || passes || silent || dialect.efforts.contains_key(effort),
+                        "{name}/{model} offers {effort}, but has no word for it"
+                    );
+                }
+            }
         }
     }
 
     #[test]
     fn a_model_overrides_its_provider() {
-        let profile = Profile::from_table("deepseek", tables()["deepseek"].clone()).unwrap();
+        let profile = builtin("deepseek");
         assert_eq!(profile.for_model("deepseek-v4-pro").efforts["low"], "high");
         assert_eq!(profile.for_model("deepseek-v4-flash").efforts["low"], "low");
         assert!(profile.for_model("deepseek-flash").images_user);
         assert!(!profile.for_model("unheard-of").images_user);
+        let zhipu = builtin("zai");
+        assert_eq!(zhipu.base_url, "https://api.z.ai/api/paas/v4");
+        let unnamed = zhipu.for_model("glm-5.3-highspeed");
+        assert!(unnamed.thinking_off.is_empty());
+        assert_eq!(unnamed.efforts["none"], "low");
+        assert!(!zhipu.for_model("glm-4.7").thinking_off.is_empty());
+    }
+
+    #[test]
+    fn profiles_extend_others() {
+        let own = |text: &str| {
+            let tables: BTreeMap<String, Table> = toml::from_str(text).unwrap();
+            tables
+        };
+        let mine = own("[mine]\nextends = 'deepseek'\ntools_max = 9\n[mine.efforts]\nlow = 'x'");
+        let table_of = |name: &str, own: &BTreeMap<String, Table>| {
+            Profile::from_table(name, table(name, own).unwrap()).unwrap()
+        };
+        let profile = table_of("mine", &mine);
+        assert_eq!(
+            (profile.tools_max, profile.efforts["low"].as_str()),
+            (9, "x")
+        );
+        assert_eq!(profile.efforts["max"], "max");
+        let same = own("[deepseek]\nextends = 'deepseek'\nthinking_off = {}");
+        assert!(table_of("deepseek", &same).thinking_off.is_empty());
+        assert_eq!(table("none", &mine).unwrap_err(), "none");
+        let circle = own("[a]\nextends = 'b'\n[b]\nextends = 'a'");
+        assert_eq!(table("a", &circle).unwrap_err(), "a");
     }
 }

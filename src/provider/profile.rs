@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use toml::{Table, Value};
 
 /// Which API a provider speaks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -51,6 +53,19 @@ pub enum JsonMode {
     JsonSchema,
 }
 
+/// In which form reasoning goes back.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayForm {
+    /// As a string in [`Profile::replay_field`].
+    #[default]
+    Text,
+    /// As the provider's own array of details, unchanged, in [`Profile::replay_field`].
+    Details,
+    /// As a `thinking` part at the head of the message's content.
+    Content,
+}
+
 /// A provider's dialect. Every field has a conservative default, so that an unknown
 /// OpenAI-compatible server works with an empty profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,57 +88,141 @@ pub struct Profile {
     pub auth_prefix: String,
     /// Whether it works without a key (local servers).
     pub key_optional: bool,
-    /// `max_tokens` or `max_completion_tokens`.
+    /// The model that serves names nobody knows, where this is the only provider; empty: none.
+    pub default_model: String,
+    /// Whether it is used only where `strait.toml` names it, whatever the environment holds.
+    pub named_only: bool,
+    /// Further headers of every request.
+    pub headers: BTreeMap<String, String>,
+
+    /// `max_tokens` or `max_completion_tokens`; empty: it takes no limit.
     pub max_tokens_field: String,
+    /// Lowest and highest temperature.
+    pub temperature: Option<(f64, f64)>,
+    /// Lowest and highest `top_p`.
+    pub top_p: Option<(f64, f64)>,
+    /// Whether temperature and its kin are taken while thinking is on.
+    pub sampling_while_thinking: bool,
+    /// Whether `verbosity` is understood.
+    pub verbosity: bool,
+    /// Whether `service_tier` is understood.
+    pub service_tier: bool,
+    /// Whether `logprobs` and `top_logprobs` are understood.
+    pub logprobs: bool,
+    /// Whether `stream_options: {include_usage}` is understood.
+    pub stream_usage: bool,
+    /// The field to which `prompt_cache_key` goes; empty: dropped.
+    pub cache_key_field: String,
+    /// The field to which `safety_identifier` or `user` goes; empty: dropped.
+    pub user_field: String,
+    /// Fewest and most characters of that field's value.
+    pub user_length: (usize, usize),
+    /// Request fields (as sent to the provider) that it refuses.
+    pub drop_fields: Vec<String>,
+    /// JSON members merged into every request.
+    pub extra_body: BTreeMap<String, Value>,
+    /// JSON members of every request that offers tools, where the client does not say otherwise.
+    pub with_tools: BTreeMap<String, Value>,
+
     /// Whether the role `developer` is understood.
     pub developer_role: bool,
     /// System messages in mid conversation.
     pub mid_system: MidSystem,
+    /// Whether messages of one role must not follow one another.
+    pub merge_adjacent: bool,
     /// Send `""` instead of `null` as the content of an assistant message that only calls tools.
     pub content_empty_string: bool,
-    /// Values of `tool_choice` that it takes, of `auto`, `none`, `required`, `function`.
-    pub tool_choice: Vec<String>,
-    /// Whether `strict: true` on a function is understood.
-    pub strict_tools: bool,
-    /// Whether `parallel_tool_calls` is understood.
-    pub parallel_tool_calls: bool,
-    /// Most tools in a request.
-    pub tools_max: usize,
     /// Images in user messages.
     pub images_user: bool,
     /// Images in tool messages.
     pub images_tool: bool,
+    /// Images by `http:` and `https:` URL, besides `data:` URLs.
+    pub images_http: bool,
+    /// Whether `detail` of an image is understood.
+    pub image_detail: bool,
+    /// Whether `file` parts (PDF and the like) are understood.
+    pub files: bool,
     /// JSON modes.
     pub response_format: JsonMode,
+    /// Whether a JSON mode works together with tools.
+    pub json_with_tools: bool,
+    /// Whether a JSON mode works while thinking is on.
+    pub json_while_thinking: bool,
+
+    /// Values of `tool_choice` that it takes, of `auto`, `none`, `required`, `any`, `function`.
+    pub tool_choice: Vec<String>,
+    /// The same while thinking is on, where that differs.
+    pub tool_choice_while_thinking: Option<Vec<String>>,
+    /// Whether `strict: true` on a function is understood.
+    pub strict_tools: bool,
+    /// Whether freeform tools (`type: custom`) are understood.
+    pub custom_tools: bool,
+    /// Whether `parallel_tool_calls` is understood.
+    pub parallel_tool_calls: bool,
+    /// Most tools in a request; 0: no limit.
+    pub tools_max: usize,
+    /// Whether a history with calls needs the tools declared, even where none is offered.
+    pub tools_with_history: bool,
+    /// Whether a tool message needs the function's `name`.
+    pub name_on_tool: bool,
+    /// Longest id of a call; 0: no limit.
+    pub call_id_max: usize,
+    /// The exact length of an id of a call, letters and digits only; 0: free.
+    pub call_id_exact: usize,
+    /// JSON-Schema keywords that it refuses; they are left out.
+    pub schema_drop: Vec<String>,
+    /// JSON-Schema keywords beside which it refuses any other, e.g. `$ref`.
+    pub schema_alone: Vec<String>,
+    /// Pairs of keywords of which it refuses the second beside the first.
+    pub schema_apart: Vec<(String, String)>,
+    /// Whether `type` may be a list, as in `["string", "null"]`.
+    pub schema_type_lists: bool,
+    /// Members that the first call of each turn must carry, where the provider's own are lost.
+    pub call_extra_missing: BTreeMap<String, Value>,
+
+    /// The provider's own web search, as an entry of `tools`; empty: it has none.
+    pub web_search_tool: Table,
+    /// The provider's own web search, as members of the request.
+    pub web_search_body: BTreeMap<String, Value>,
+    /// Whether that tool takes the client's `user_location`, under that name.
+    pub web_search_location: bool,
+    /// For passed-through requests: the types of tools that it takes; empty: all.
+    pub tool_types: Vec<String>,
+
     /// The field in which the reasoning effort is sent, e.g. `reasoning_effort`; empty: none.
     pub effort_field: String,
-    /// Codex's effort -> the provider's; what is missing is not sent.
+    /// Codex's effort -> the provider's; an effort that is missing goes to its nearest neighbour.
     pub efforts: BTreeMap<String, String>,
     /// JSON members merged into the request while thinking is on.
-    pub thinking_on: BTreeMap<String, toml::Value>,
+    pub thinking_on: BTreeMap<String, Value>,
     /// JSON members merged into the request for effort `none`.
-    pub thinking_off: BTreeMap<String, toml::Value>,
+    pub thinking_off: BTreeMap<String, Value>,
+    /// Whether it thinks where the request does not say.
+    pub thinks_by_default: bool,
     /// The field of an assistant message in which reasoning goes back; empty: none.
     pub replay_field: String,
+    /// In which form it goes back.
+    pub replay_form: ReplayForm,
     /// When it must go back.
     pub replay: Replay,
-    /// `<think>` tags inside content are reasoning.
-    pub think_tags: bool,
-    /// Whether `stream_options: {include_usage}` is understood.
-    pub stream_usage: bool,
-    /// Lowest and highest temperature.
-    pub temperature: Option<(f64, f64)>,
-    /// Request fields (as sent to the provider) that it refuses.
-    pub drop_fields: Vec<String>,
-    /// JSON members merged into every request.
-    pub extra_body: BTreeMap<String, toml::Value>,
-    /// The field to which `prompt_cache_key` goes; empty: dropped.
-    pub cache_key_field: String,
-    /// Its models, by name.
+    /// Tags inside content around reasoning, e.g. `think` for `<think>…</think>`.
+    pub think_tags: Vec<String>,
+    /// The prompt template has opened the first of these tags already.
+    pub think_prefilled: bool,
+    /// Texts in a stream repeat what was sent before; only what is new counts.
+    pub cumulative: bool,
+    /// Events of a stream that are no JSON are skipped.
+    pub lenient_sse: bool,
+
+    /// Its models, by name. A name that ends in `*` stands for all that begin so; the longest wins.
     pub models: BTreeMap<String, Model>,
+    /// The dialect of each model that differs; filled in by the loader.
+    #[serde(skip)]
+    pub variants: BTreeMap<String, Arc<Profile>>,
 }
 
-/// A model of a provider, for the catalog, and where it differs from the provider's dialect.
+/// A model of a provider: what the catalog says of it, and where it differs from the provider's
+/// dialect.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
@@ -131,16 +230,31 @@ pub struct Model {
     pub display_name: Option<String>,
     /// In tokens.
     pub context_window: Option<u64>,
-    /// Largest answer, in tokens.
+    /// Largest answer, in tokens; a larger limit of the client is lowered to it.
     pub output_tokens_max: Option<u64>,
-    /// Whether it takes images; the provider's `images_user` where absent.
-    pub images: Option<bool>,
     /// Reasoning efforts offered to Codex.
     pub efforts_offered: Vec<String>,
-    /// Overrides [`Profile::efforts`].
-    pub efforts: Option<BTreeMap<String, String>>,
-    /// Overrides [`Profile::mid_system`].
-    pub mid_system: Option<MidSystem>,
+    /// In US dollars per million tokens.
+    pub price: Option<Price>,
+    /// Laid over the provider's profile for this model.
+    #[serde(rename = "override")]
+    pub overrides: Table,
+}
+
+/// Prices in US dollars per million tokens.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Input tokens.
+    pub input: f64,
+    /// Input tokens read from the provider's cache.
+    #[serde(default)]
+    pub cached: Option<f64>,
+    /// Input tokens written to the provider's cache.
+    #[serde(default)]
+    pub cache_write: Option<f64>,
+    /// Output tokens, reasoning included.
+    pub output: f64,
 }
 
 impl Default for Profile {
@@ -154,49 +268,112 @@ impl Default for Profile {
             auth_header: "authorization".into(),
             auth_prefix: "Bearer ".into(),
             key_optional: false,
+            default_model: String::new(),
+            named_only: false,
+            headers: BTreeMap::new(),
             max_tokens_field: "max_tokens".into(),
+            temperature: None,
+            top_p: None,
+            sampling_while_thinking: true,
+            verbosity: false,
+            service_tier: false,
+            logprobs: true,
+            stream_usage: true,
+            cache_key_field: String::new(),
+            user_field: String::new(),
+            user_length: (1, 512),
+            drop_fields: Vec::new(),
+            extra_body: BTreeMap::new(),
+            with_tools: BTreeMap::new(),
             developer_role: false,
             mid_system: MidSystem::User,
+            merge_adjacent: false,
             content_empty_string: false,
+            images_user: true,
+            images_tool: false,
+            images_http: true,
+            image_detail: true,
+            files: false,
+            response_format: JsonMode::JsonSchema,
+            json_with_tools: true,
+            json_while_thinking: true,
             tool_choice: ["auto", "none", "required", "function"]
                 .map(String::from)
                 .to_vec(),
+            tool_choice_while_thinking: None,
             strict_tools: false,
+            custom_tools: false,
             parallel_tool_calls: true,
             tools_max: 128,
-            images_user: true,
-            images_tool: false,
-            response_format: JsonMode::JsonSchema,
+            tools_with_history: false,
+            name_on_tool: false,
+            call_id_max: 0,
+            call_id_exact: 0,
+            schema_drop: Vec::new(),
+            schema_alone: Vec::new(),
+            schema_apart: Vec::new(),
+            schema_type_lists: true,
+            call_extra_missing: BTreeMap::new(),
+            web_search_tool: Table::new(),
+            web_search_body: BTreeMap::new(),
+            web_search_location: false,
+            tool_types: Vec::new(),
             effort_field: String::new(),
             efforts: BTreeMap::new(),
             thinking_on: BTreeMap::new(),
             thinking_off: BTreeMap::new(),
+            thinks_by_default: false,
             replay_field: String::new(),
+            replay_form: ReplayForm::Text,
             replay: Replay::None,
-            think_tags: false,
-            stream_usage: true,
-            temperature: None,
-            drop_fields: Vec::new(),
-            extra_body: BTreeMap::new(),
-            cache_key_field: String::new(),
+            think_tags: Vec::new(),
+            think_prefilled: false,
+            cumulative: false,
+            lenient_sse: false,
             models: BTreeMap::new(),
+            variants: BTreeMap::new(),
         }
     }
 }
 
 impl Profile {
     /// The dialect for one model: the provider's, with what the model overrides.
-    pub fn for_model(&self, model: &str) -> std::borrow::Cow<'_, Profile> {
-        use std::borrow::Cow;
-        let Some(own) = self.models.get(model) else {
-            return Cow::Borrowed(self);
-        };
-        let mut profile = self.clone();
-        if let Some(efforts) = &own.efforts {
-            profile.efforts.clone_from(efforts);
+    pub fn for_model(&self, model: &str) -> &Profile {
+        match key_for(self.variants.keys(), model) {
+            Some(key) => &self.variants[key],
+            None => self,
         }
-        profile.mid_system = own.mid_system.unwrap_or(profile.mid_system);
-        profile.images_user = own.images.unwrap_or(profile.images_user);
-        Cow::Owned(profile)
     }
+
+    /// What is known of one model; the longest name or pattern that fits it.
+    pub fn model(&self, model: &str) -> Option<&Model> {
+        key_for(self.models.keys(), model).map(|key| &self.models[key])
+    }
+
+    /// The models that have a name, patterns left out.
+    pub fn named_models(&self) -> impl DoubleEndedIterator<Item = &String> {
+        self.models.keys().filter(|name| !name.ends_with('*'))
+    }
+
+    /// When reasoning goes back: never, where there is no field for it.
+    pub fn replays(&self) -> Replay {
+        match self.replay_field.is_empty() && self.replay_form != ReplayForm::Content {
+            true => Replay::None,
+            false => self.replay,
+        }
+    }
+
+    /// Whether the provider searches the web by itself.
+    pub fn searches(&self) -> bool {
+        !self.web_search_tool.is_empty() || !self.web_search_body.is_empty()
+    }
+}
+
+fn key_for<'a>(keys: impl Iterator<Item = &'a String>, model: &str) -> Option<&'a String> {
+    keys.filter(|key| match key.strip_suffix('*') {
+        Some(prefix) => model.starts_with(prefix),
+        None => *key == model,
+    })
+    // A whole name is longer than any pattern that fits it, or as long with its star.
+    .max_by_key(|key| (!key.ends_with('*'), key.len()))
 }

@@ -1,42 +1,16 @@
 //! One try upstream: the request for one target, and its answer on the way to the client.
 
 use super::answer::Framing;
-use super::endpoint::Endpoint;
+use super::mode::Mode;
+use super::prepare::{Order, prepare};
 use super::upstream::{self, Answer, Piece};
 use crate::chat;
-use crate::config::{Origin, Snapshot, Target, Timeouts};
+use crate::config::{Origin, Target, Timeouts};
 use crate::error::{Error, Kind, Source};
-use crate::http::head::RequestHead;
-use crate::json::{Tape, Value};
 use crate::limits;
-use crate::provider::profile::Wire;
 use crate::translate::diagnostic::Diagnostic;
-use crate::translate::passthrough::{Tap, usage_of};
-use crate::translate::stream::{Plan, Progress, Sink, Translator, UpstreamEnd, Usage};
-use crate::translate::{request, snapshot};
+use crate::translate::stream::{UpstreamEnd, Usage};
 use std::time::Instant;
-
-/// What an attempt is made from.
-pub struct Order<'a> {
-    /// The configuration in force.
-    pub snapshot: &'a Snapshot,
-    /// What the client asked for.
-    pub endpoint: Endpoint,
-    /// Who is asked.
-    pub target: Target,
-    /// The client's body, scanned.
-    pub request: Value<'a>,
-    /// The client's body.
-    pub body: &'a [u8],
-    /// The client's head.
-    pub head: &'a RequestHead,
-    /// How the client is answered.
-    pub framing: Framing,
-    /// Randomness that no other attempt has.
-    pub seed: [u8; 32],
-    /// The wall clock, in Unix seconds.
-    pub unix_s: u64,
-}
 
 /// Whether more is to come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,14 +19,6 @@ pub enum Step {
     Done,
     /// More is to come.
     More,
-}
-
-/// How the answer's body becomes the client's.
-enum Mode {
-    /// Untouched, with a tap.
-    Pass(Box<Tap>),
-    /// Through the event machine.
-    Translate(Box<Translator>, Sink),
 }
 
 /// What the answer's body turned out to be.
@@ -88,115 +54,22 @@ pub struct Attempt {
     last_upstream: Option<Instant>,
     last_output: Option<Instant>,
     finish_seen: Option<Instant>,
-    usage: Option<Usage>,
     detail: String,
 }
 
 impl Attempt {
     /// Translates the request for the target.
     pub fn new(order: Order<'_>) -> Result<Attempt, Error> {
-        let wire = order.target.provider.profile.wire;
-        match (order.endpoint, wire) {
-            (Endpoint::Responses, Wire::Chat) => Self::translated(order),
-            (Endpoint::Responses, Wire::Responses) => Ok(Self::passed(order, "/responses")),
-            (Endpoint::Chat, Wire::Chat) => Ok(Self::passed(order, "/chat/completions")),
-            _ => {
-                let message =
-                    "This model is served by a Responses provider; ask for it on /v1/responses.";
-                Err(Error::new(Source::Gateway, Kind::Unsupported, message).with_param("model"))
-            }
-        }
-    }
-
-    fn translated(order: Order<'_>) -> Result<Attempt, Error> {
-        let provider = &order.target.provider;
-        let profile = provider.profile.for_model(&order.target.model);
-        let cx = request::Context {
-            profile: &profile,
-            model: &order.target.model,
-            seal_key: &order.snapshot.seal_key,
-        };
-        let translated = request::translate(order.request, cx)?;
-        let codex = order
-            .head
-            .headers
-            .get("originator")
-            .is_some_and(|o| o.starts_with("codex"));
-        let requested = order
-            .request
-            .str("model")
-            .map(|m| m.text())
-            .unwrap_or_default();
-        let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
-        let sink = if translated.stream {
-            Sink::Sse
-        } else {
-            Sink::Json
-        };
-        let seal = translated
-            .encrypted_reasoning
-            .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
-        let plan = Plan {
-            sink,
-            response_id: response_id(&order.seed),
-            created_at: order.unix_s,
-            echo,
-            tools: translated.tools,
-            reasoning_summary: translated.reasoning_summary,
-            seal,
-            seed: order.seed,
-            think_tags: profile.think_tags,
-            refusal_as_text: codex,
-        };
-        let bytes = upstream::request(
-            &order.target,
-            "/chat/completions",
-            translated.stream,
-            &translated.body,
-        );
-        let mode = Mode::Translate(Box::new(Translator::new(plan)), sink);
-        let mut attempt = Self::with(order, bytes, mode, translated.stream);
-        attempt.diagnostics_field = diagnostics_field(&translated.diagnostics);
-        attempt.diagnostics = translated.diagnostics;
-        Ok(attempt)
-    }
-
-    fn passed(order: Order<'_>, path: &str) -> Attempt {
-        let stream = order
-            .request
-            .get("stream")
-            .and_then(|s| s.as_bool())
-            .unwrap_or(false);
-        let model = order.request.get("model");
-        let renamed = model.filter(|m| m.as_str().is_some_and(|s| s != *order.target.model));
-        let bytes = match renamed {
-            None => upstream::request(&order.target, path, stream, order.body),
-            Some(model) => {
-                let span = model.span();
-                let mut body = order.body[..span.start].to_vec();
-                crate::json::write::string(&mut body, &order.target.model);
-                body.extend_from_slice(&order.body[span.end..]);
-                upstream::request(&order.target, path, stream, &body)
-            }
-        };
-        let tap = if order.endpoint == Endpoint::Chat {
-            Tap::chat()
-        } else {
-            Tap::responses()
-        };
-        Self::with(order, bytes, Mode::Pass(Box::new(tap)), stream)
-    }
-
-    fn with(order: Order<'_>, request: Vec<u8>, mode: Mode, streaming: bool) -> Attempt {
-        Attempt {
+        let prepared = prepare(&order)?;
+        Ok(Attempt {
             target: order.target,
-            request,
+            request: prepared.request,
             framing: order.framing,
             timeouts: order.snapshot.timeouts,
-            mode,
-            streaming,
-            diagnostics: Vec::new(),
-            diagnostics_field: String::new(),
+            mode: prepared.mode,
+            streaming: prepared.streaming,
+            diagnostics_field: diagnostics_field(&prepared.diagnostics),
+            diagnostics: prepared.diagnostics,
             reused: false,
             sent: false,
             answer: Answer::new(),
@@ -210,9 +83,8 @@ impl Attempt {
             last_upstream: None,
             last_output: None,
             finish_seen: None,
-            usage: None,
             detail: String::new(),
-        }
+        })
     }
 
     /// Where to connect.
@@ -280,7 +152,7 @@ impl Attempt {
         if self.over {
             return Ok(Step::Done);
         }
-        let finishing = matches!(&self.mode, Mode::Translate(t, _) if t.finishing());
+        let finishing = self.mode.finishing();
         let clean = why.is_none() && self.answer.eof_is_clean() || finishing;
         let now = self.last_upstream.or(self.started);
         match self.body {
@@ -324,12 +196,9 @@ impl Attempt {
         if due(self.hold_until()) || due(self.keepalive_at()) {
             let held = !self.head_sent;
             return self.stream(now, out, |attempt, out| {
-                if let Mode::Translate(translator, _) = &mut attempt.mode {
-                    if held {
-                        translator.commit(out)
-                    } else {
-                        translator.keepalive(out)
-                    }
+                match held {
+                    true => attempt.mode.commit(out),
+                    false => attempt.mode.keepalive(out),
                 }
                 attempt.last_output = Some(now);
                 attempt.head_sent |= held;
@@ -389,10 +258,7 @@ impl Attempt {
 
     /// How it ended, for the log.
     pub fn outcome(&self) -> &'static str {
-        match &self.mode {
-            Mode::Pass(tap) => tap.status().unwrap_or("passed"),
-            Mode::Translate(translator, _) => translator.status().unwrap_or("open"),
-        }
+        self.mode.outcome()
     }
 
     /// More on a failure, for the log.
@@ -402,15 +268,12 @@ impl Attempt {
 
     /// Token counts, once known.
     pub fn usage(&self) -> Option<Usage> {
-        match &self.mode {
-            Mode::Pass(tap) => tap.usage().or(self.usage),
-            Mode::Translate(translator, _) => translator.usage(),
-        }
+        self.mode.usage()
     }
 
-    /// How much was dropped or changed.
-    pub fn diagnostics(&self) -> usize {
-        self.diagnostics.len()
+    /// What was dropped or changed, of the request and of the answer.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().chain(self.mode.diagnostics())
     }
 
     fn judge_head(&self) -> Result<Body, Error> {
@@ -445,7 +308,7 @@ impl Attempt {
         act: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<bool, Error>,
     ) -> Result<Step, Error> {
         let before = out.len();
-        let whole = matches!(self.mode, Mode::Translate(_, Sink::Json));
+        let whole = self.mode.gives_object();
         let first = !self.head_sent && !whole;
         if first {
             self.stream_head(out);
@@ -477,7 +340,7 @@ impl Attempt {
                 self.framing.last(out);
             }
         }
-        if matches!(&self.mode, Mode::Translate(t, _) if t.finishing()) {
+        if self.mode.finishing() {
             self.finish_seen.get_or_insert(now);
         }
         match result? {
@@ -512,12 +375,7 @@ impl Attempt {
         let mut over = false;
         loop {
             match self.answer.next(input)? {
-                Piece::Body(bytes) if !over => match &mut self.mode {
-                    Mode::Pass(tap) => tap.feed(bytes, out)?,
-                    Mode::Translate(translator, _) => {
-                        over = translator.feed(bytes, out)? == Progress::Terminal;
-                    }
-                },
+                Piece::Body(bytes) if !over => over = self.mode.feed(bytes, out)?,
                 Piece::Body(_) | Piece::Head(_) => {}
                 Piece::NeedMore => return Ok(over),
                 Piece::End if over => return Ok(true),
@@ -530,12 +388,10 @@ impl Attempt {
     }
 
     fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
-        match &mut self.mode {
-            Mode::Pass(tap) => {
-                tap.finish(&end, out);
-                Ok(())
-            }
-            Mode::Translate(translator, _) => translator.finish(end, out),
+        match end {
+            // The client has seen nothing: an honest status is still possible.
+            UpstreamEnd::Broken(error) if self.mode.passes() && !self.head_sent => Err(error),
+            end => self.mode.finish(end, out),
         }
     }
 
@@ -567,9 +423,8 @@ impl Attempt {
     fn object(&mut self, out: &mut Vec<u8>) -> Result<Step, Error> {
         let body = std::mem::take(&mut self.collected);
         let now = self.last_upstream;
-        if let Mode::Pass(_) = &self.mode {
-            let mut tape = Tape::new();
-            self.usage = tape.parse(&body).ok().and_then(usage_of);
+        if self.mode.passes() {
+            self.mode.look_at_object(&body);
             self.whole(200, &body, out);
             self.over = true;
             return Ok(Step::Done);
@@ -577,11 +432,8 @@ impl Attempt {
         let Some(now) = now else {
             return Err(early_end(None, false));
         };
-        self.stream(now, out, |attempt, out| match &mut attempt.mode {
-            Mode::Translate(translator, _) => translator
-                .feed_object(&body, out)
-                .map(|p| p == Progress::Terminal),
-            Mode::Pass(_) => Ok(true),
+        self.stream(now, out, |attempt, out| {
+            attempt.mode.feed_object(&body, out)
         })
     }
 
@@ -615,8 +467,9 @@ impl Attempt {
     }
 
     fn set_clock(&mut self, now: Instant) {
-        if let (Mode::Translate(translator, _), Some(started)) = (&mut self.mode, self.started) {
-            translator.set_now(self.unix_s + now.duration_since(started).as_secs());
+        if let Some(started) = self.started {
+            let unix_s = self.unix_s + now.duration_since(started).as_secs();
+            self.mode.set_now(unix_s);
         }
     }
 
@@ -628,7 +481,7 @@ impl Attempt {
     }
 
     fn hold_until(&self) -> Option<Instant> {
-        let holds = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && !self.head_sent;
+        let holds = self.mode.makes_stream() && !self.head_sent;
         let holds = holds && matches!(self.body, Body::Stream | Body::Unknown);
         holds
             .then(|| self.started.map(|at| at + self.timeouts.hold))
@@ -636,7 +489,7 @@ impl Attempt {
     }
 
     fn keepalive_at(&self) -> Option<Instant> {
-        let keeps = matches!(self.mode, Mode::Translate(_, Sink::Sse)) && self.head_sent;
+        let keeps = self.mode.makes_stream() && self.head_sent;
         keeps
             .then(|| self.last_output.map(|at| at + self.timeouts.keepalive))
             .flatten()
@@ -670,13 +523,4 @@ fn diagnostics_field(diagnostics: &[Diagnostic]) -> String {
         field.push_str(&format!("{code} {path}"));
     }
     field
-}
-
-fn response_id(seed: &[u8; 32]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, seed);
-    let mut id = String::from("resp_");
-    for byte in &digest.as_ref()[..24] {
-        id.push_str(&format!("{byte:02x}"));
-    }
-    id
 }

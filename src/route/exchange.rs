@@ -14,9 +14,10 @@
 
 use super::answer::Framing;
 pub use super::answer::refuse;
-use super::attempt::{Attempt, Order, Step};
+use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
+use super::prepare::Order;
 use crate::config::{Origin, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
@@ -24,6 +25,7 @@ use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::json::Tape;
 use crate::limits;
+use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::Usage;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -96,6 +98,9 @@ enum Phase {
     Over,
 }
 
+/// Bytes after which a log line lists no further diagnostics.
+const LOG_DIAGNOSTICS_BYTES: usize = 1024;
+
 /// How long the end of an upstream body is awaited after the client has everything.
 const TAIL: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -133,8 +138,26 @@ struct Log {
     outcome: &'static str,
     detail: String,
     usage: Option<Usage>,
-    diagnostics: usize,
+    /// `code path`, comma separated.
+    diagnostics: String,
     attempts: u32,
+}
+
+impl Log {
+    fn diagnose(&mut self, attempt: &Attempt) {
+        self.diagnostics.clear();
+        for Diagnostic { code, path, .. } in attempt.diagnostics() {
+            if self.diagnostics.len() > LOG_DIAGNOSTICS_BYTES {
+                return self.diagnostics.push_str(", …");
+            }
+            if !self.diagnostics.is_empty() {
+                self.diagnostics.push_str(", ");
+            }
+            self.diagnostics.push_str(code);
+            self.diagnostics.push(' ');
+            self.diagnostics.push_str(path);
+        }
+    }
 }
 
 impl Exchange {
@@ -339,8 +362,8 @@ impl Exchange {
                 u.input, u.cached, u.output, u.reasoning
             ));
         }
-        if self.log.diagnostics > 0 {
-            line.push_str(&format!(" diagnostics={}", self.log.diagnostics));
+        if !self.log.diagnostics.is_empty() {
+            line.push_str(&format!(" diagnostics={:?}", self.log.diagnostics));
         }
         if !self.log.detail.is_empty() {
             line.push_str(&format!(" detail={:?}", self.log.detail));
@@ -412,7 +435,7 @@ impl Exchange {
             seed: seed_of(self.entropy, self.log.attempts),
             unix_s: self.unix_s,
         })?;
-        self.log.diagnostics = attempt.diagnostics();
+        self.log.diagnose(&attempt);
         self.connect(attempt);
         Ok(())
     }
@@ -524,6 +547,7 @@ impl Exchange {
         self.log.outcome = attempt.outcome();
         self.log.detail = attempt.detail().to_owned();
         self.log.usage = attempt.usage();
+        self.log.diagnose(attempt);
         if attempt.complete() {
             self.over();
         } else {

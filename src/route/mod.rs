@@ -5,6 +5,8 @@ pub mod attempt;
 pub mod endpoint;
 pub mod exchange;
 pub mod local;
+mod mode;
+mod prepare;
 pub mod upstream;
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A collected turn is written as one block: the assistant's message, then one answer per call,
 //! then the images that could not stand in the answers (SPEC 1.3 rules G, G2, T, I, E).
 
+use super::fields::toml_json;
 use super::items::{Call, Messages};
 use super::parts::{self, Piece};
 use crate::json::write;
-use crate::provider::profile::Replay;
+use crate::json::{Kind, Tape, Value};
+use crate::provider::profile::{Replay, ReplayForm};
 
 /// The answer to a call that was never answered; providers refuse a call without one.
 const NO_OUTPUT: &[u8] = b"(no output: the call was interrupted)";
@@ -16,15 +18,23 @@ impl<'a> Messages<'a, '_> {
         if turn.text.is_empty() && turn.calls.is_empty() {
             return;
         }
+        let mut tape = Tape::new();
+        let extra = [&turn.extra[..], b"]"].concat();
+        let extra = tape.parse(&extra).ok();
         self.open("assistant");
         self.raw(",\"content\":");
-        match (turn.text.is_empty(), self.cx.profile.content_empty_string) {
-            (true, false) => self.raw("null"),
+        let thoughts = turn.reasoning.as_deref();
+        let thoughts = thoughts.filter(|_| self.cx.profile.replay_form == ReplayForm::Content);
+        match (thoughts, turn.text.is_empty()) {
+            (Some(thoughts), _) if self.cx.profile.replays() != Replay::None => {
+                self.thinking_content(thoughts, &turn.text);
+            }
+            (_, true) if !self.cx.profile.content_empty_string => self.raw("null"),
             _ => write::quoted(self.out, &turn.text),
         }
-        self.replay(turn.reasoning.as_deref());
+        self.replay(turn.reasoning.as_deref(), extra);
         if !turn.calls.is_empty() {
-            self.tool_calls(&turn.calls);
+            self.tool_calls(&turn.calls, extra);
         }
         self.raw("}");
         self.open_end = turn.calls.is_empty();
@@ -37,30 +47,87 @@ impl<'a> Messages<'a, '_> {
         }
     }
 
-    fn replay(&mut self, reasoning: Option<&[u8]>) {
-        let text = match (self.dialect.replay, reasoning) {
-            (Replay::None, _) | (Replay::Optional, None) => return,
+    /// Content that begins with the model's thoughts.
+    fn thinking_content(&mut self, thoughts: &[u8], text: &[u8]) {
+        self.raw("[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":");
+        write::quoted(self.out, thoughts);
+        self.raw("}]}");
+        if !text.is_empty() {
+            self.raw(",{\"type\":\"text\",\"text\":");
+            write::quoted(self.out, text);
+            self.raw("}");
+        }
+        self.raw("]");
+    }
+
+    fn replay(&mut self, reasoning: Option<&[u8]>, extra: Option<Value<'_>>) {
+        let profile = self.cx.profile;
+        let replay = profile.replays();
+        if replay == Replay::None || profile.replay_form == ReplayForm::Content {
+            return;
+        }
+        if profile.replay_form == ReplayForm::Details {
+            let mut sealed = extra.iter().flat_map(|e| e.items());
+            let details = sealed.find_map(|e| e.present("details"));
+            if let Some(details) = details.filter(|d| d.kind() == Kind::Array) {
+                self.raw(",");
+                write::string(self.out, &profile.replay_field);
+                self.raw(":");
+                self.out.extend_from_slice(details.raw());
+            }
+            return;
+        }
+        let text = match (replay, reasoning) {
             (Replay::Required, None) => b"",
             (_, Some(text)) => text,
+            (_, None) => return,
         };
         self.raw(",");
-        write::string(self.out, &self.cx.profile.replay_field);
+        write::string(self.out, &profile.replay_field);
         self.raw(":");
         write::quoted(self.out, text);
     }
 
-    fn tool_calls(&mut self, calls: &[Call<'a>]) {
+    fn tool_calls(&mut self, calls: &[Call<'a>], extra: Option<Value<'_>>) {
         self.raw(",\"tool_calls\":[");
         for (i, call) in calls.iter().enumerate() {
             self.raw(if i > 0 { ",{\"id\":" } else { "{\"id\":" });
             write::quoted(self.out, &call.id);
-            self.raw(",\"type\":\"function\",\"function\":{\"name\":");
+            let (kind, text) = match call.freeform {
+                true => ("custom", "input"),
+                false => ("function", "arguments"),
+            };
+            self.raw(&format!(",\"type\":\"{kind}\",\"{kind}\":{{\"name\":"));
             write::string(self.out, &call.flat);
-            self.raw(",\"arguments\":");
+            self.raw(&format!(",\"{text}\":"));
             write::quoted(self.out, &call.arguments);
-            self.raw("}}");
+            self.raw("}");
+            let mut sealed = extra.iter().flat_map(|e| e.items());
+            let own = sealed.find_map(|e| e.present("calls")?.present(&call.client_id));
+            self.call_extra(own, i == 0);
+            self.raw("}");
         }
         self.raw("]");
+    }
+
+    /// Members of a call that the provider wants back as they were, or what it takes in the
+    /// place of those that are lost.
+    fn call_extra(&mut self, own: Option<Value<'_>>, first: bool) {
+        if let Some(own) = own {
+            for (key, value) in own.entries() {
+                self.raw(",\"");
+                key.splice(self.out);
+                self.raw("\":");
+                self.out.extend_from_slice(value.raw());
+            }
+            return;
+        }
+        for (key, value) in self.cx.profile.call_extra_missing.iter().filter(|_| first) {
+            self.raw(",");
+            write::string(self.out, key);
+            self.raw(":");
+            toml_json(self.out, value);
+        }
     }
 
     /// The answer to a call. Images that cannot stand in it are moved to `images`, for a user
@@ -69,15 +136,19 @@ impl<'a> Messages<'a, '_> {
         self.open("tool");
         self.raw(",\"tool_call_id\":");
         write::quoted(self.out, &call.id);
+        if self.cx.profile.name_on_tool {
+            self.raw(",\"name\":");
+            write::string(self.out, &call.flat);
+        }
         self.raw(",\"content\":");
         match &call.answer {
             None => write::quoted(self.out, NO_OUTPUT),
-            Some(pieces) if self.dialect.images_tool => parts::write_content(self.out, pieces),
+            Some(pieces) if self.cx.profile.images_tool => parts::write_content(self.out, pieces),
             Some(pieces) => {
                 let mut shown = Vec::with_capacity(pieces.len());
                 let mut moved = 0;
                 for piece in pieces {
-                    if !piece.is_image() {
+                    if !piece.is_media() {
                         shown.push(piece.clone());
                         continue;
                     }
@@ -109,6 +180,7 @@ impl<'a> Messages<'a, '_> {
         self.raw(role);
         self.raw("\"");
         self.open_end = false;
+        self.user_text = false;
     }
 
     pub(super) fn raw(&mut self, text: &str) {

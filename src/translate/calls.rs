@@ -1,11 +1,13 @@
 //! Tool-call items and their outputs: which belong together, and what they say (SPEC 1.2, 1.3).
 
+use super::call_id;
 use super::parts::Piece;
 use super::snapshot::compact;
 use super::tools::Toolbox;
 use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Tape, Value};
+use crate::provider::Profile;
 use std::collections::HashMap;
 
 /// The type of an item; an object without one but with a role is a message, and one that has
@@ -58,7 +60,7 @@ pub(super) fn output_id<'a>(item: Value<'a>, kind: &str) -> Option<Str<'a>> {
     .filter(|id| !id.is_empty())
 }
 
-fn call_id<'a>(item: Value<'a>) -> Option<Str<'a>> {
+fn id_of<'a>(item: Value<'a>) -> Option<Str<'a>> {
     item.str("call_id")
         .or_else(|| item.str("id"))
         .filter(|id| !id.is_empty())
@@ -96,7 +98,7 @@ impl Pairs {
             if kind == "mcp_call" {
                 pairs.own.push(i);
             } else if is_call(&kind) {
-                let id = call_id(*item).ok_or_else(|| missing(i, "call_id"))?;
+                let id = id_of(*item).ok_or_else(|| missing(i, "call_id"))?;
                 calls.entry(id.text().into_owned()).or_default().push(i);
             } else if is_output(&kind) {
                 let Some(id) = output_id(*item, &kind) else {
@@ -154,20 +156,43 @@ pub(super) struct CallText {
     /// The client's id.
     pub id: String,
     pub flat: String,
-    /// JSON text, escaped.
+    /// JSON text, escaped; for a freeform call its input, escaped.
     pub arguments: Vec<u8>,
+    /// A freeform call, for a provider that knows them.
+    pub freeform: bool,
 }
 
-/// Reads a call item.
+/// The provider's id for a call that the client knows as `id`: what was encoded for the client is
+/// decoded, and what the provider would refuse is replaced, always by the same.
+pub(super) fn wire_id(profile: &Profile, id: &str) -> String {
+    let original = call_id::decode(id);
+    let id = original.as_deref().unwrap_or(id);
+    let exact = profile.call_id_exact;
+    if exact > 0 {
+        let fits = id.len() == exact && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        return match fits {
+            true => id.to_owned(),
+            false => call_id::digest(id, exact),
+        };
+    }
+    match profile.call_id_max {
+        most if most > 0 && id.len() > most => call_id::digest(id, most),
+        _ => id.to_owned(),
+    }
+}
+
+/// Reads a call item. `native` says that the provider knows freeform calls.
 pub(super) fn read(
     item: Value<'_>,
     kind: &str,
     i: usize,
     tools: &Toolbox,
+    native: bool,
     scratch: &mut Tape,
 ) -> Result<CallText, Error> {
-    let id = call_id(item).ok_or_else(|| missing(i, "call_id"))?;
+    let id = id_of(item).ok_or_else(|| missing(i, "call_id"))?;
     let mut arguments = Vec::new();
+    let freeform = native && kind == "custom_tool_call";
     let flat = match kind {
         "function_call" | "custom_tool_call" => {
             let name = item.str("name").ok_or_else(|| missing(i, "name"))?;
@@ -176,7 +201,10 @@ pub(super) fn read(
                 write_arguments(&mut arguments, item.get("arguments"), scratch);
             } else {
                 let input = item.str("input").unwrap_or(Str::EMPTY);
-                wrap(&mut arguments, "input", input);
+                match freeform {
+                    true => input.splice(&mut arguments),
+                    false => wrap(&mut arguments, "input", input),
+                }
             }
             tools.flat(space.as_deref(), &name.text())
         }
@@ -208,6 +236,7 @@ pub(super) fn read(
         id: id.text().into_owned(),
         flat,
         arguments,
+        freeform,
     })
 }
 

@@ -1,12 +1,11 @@
 //! `tool_choice`: what the client forces, in the forms that the provider takes (SPEC 1.5).
 
 use super::diagnostic::Diagnostic;
-use super::request::wrong_type;
+use super::request::{Dialect, wrong_type};
 use super::tools::Toolbox;
 use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
-use crate::provider::Profile;
 use crate::responses::tool::Tool;
 
 /// The value of `tool_choice` for the provider: JSON, or nothing for `auto`.
@@ -15,7 +14,7 @@ pub(super) type Choice = Option<Vec<u8>>;
 /// Reads the client's choice, and hides the tools that it rules out.
 pub(super) fn read(
     request: Value<'_>,
-    profile: &Profile,
+    dialect: &Dialect<'_>,
     tools: &mut Toolbox,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Choice, Error> {
@@ -25,12 +24,12 @@ pub(super) fn read(
     if let Some(mode) = choice.as_str() {
         return match &*mode.text() {
             "auto" => Ok(None),
-            "none" if takes(profile, "none") => Ok(Some(b"\"none\"".to_vec())),
+            "none" if takes(dialect, "none") => Ok(Some(b"\"none\"".to_vec())),
             "none" => {
                 tools.restrict(|_| false);
                 Ok(None)
             }
-            "required" => Ok(required(profile, diagnostics)),
+            "required" => Ok(required(dialect, diagnostics)),
             other => Err(Error::bad_request(format!(
                 "Invalid value for 'tool_choice': '{other}'."
             ))
@@ -46,10 +45,14 @@ pub(super) fn read(
         "function" | "custom" => {
             // Chat completions nest the name; some clients send that form.
             let inner = choice.present(&kind).unwrap_or(choice);
-            named(inner, profile, tools, diagnostics)
+            named(inner, dialect, tools, diagnostics)
         }
-        "shell" | "local_shell" | "apply_patch" => one(None, &kind, profile, tools, diagnostics),
-        "allowed_tools" => allowed(choice, profile, tools, diagnostics),
+        "shell" | "local_shell" | "apply_patch" => one(None, &kind, dialect, tools, diagnostics),
+        "allowed_tools" => allowed(choice, dialect, tools, diagnostics),
+        other if other.starts_with("web_search") && tools.searches() => {
+            tools.only_search();
+            Ok(required(dialect, diagnostics))
+        }
         other => Err(Error::bad_request(format!(
             "The tool choice '{other}' needs a hosted tool, which the provider does not have."
         ))
@@ -58,13 +61,23 @@ pub(super) fn read(
     }
 }
 
-fn takes(profile: &Profile, form: &str) -> bool {
-    profile.tool_choice.iter().any(|c| c == form)
+fn takes(dialect: &Dialect<'_>, form: &str) -> bool {
+    let profile = dialect.profile;
+    let modes = match &profile.tool_choice_while_thinking {
+        Some(modes) if dialect.effort.thinking => modes,
+        _ => &profile.tool_choice,
+    };
+    modes.iter().any(|c| c == form)
 }
 
-fn required(profile: &Profile, diagnostics: &mut Vec<Diagnostic>) -> Choice {
+/// No tool may be called.
+pub(super) fn none(dialect: &Dialect<'_>) -> Choice {
+    takes(dialect, "none").then(|| b"\"none\"".to_vec())
+}
+
+fn required(dialect: &Dialect<'_>, diagnostics: &mut Vec<Diagnostic>) -> Choice {
     for form in ["required", "any"] {
-        if takes(profile, form) {
+        if takes(dialect, form) {
             return Some(format!("\"{form}\"").into_bytes());
         }
     }
@@ -78,13 +91,13 @@ fn required(profile: &Profile, diagnostics: &mut Vec<Diagnostic>) -> Choice {
 
 fn named(
     choice: Value<'_>,
-    profile: &Profile,
+    dialect: &Dialect<'_>,
     tools: &mut Toolbox,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Choice, Error> {
     let name = choice.str("name").unwrap_or(Str::EMPTY).text();
     let space = choice.str("namespace").map(|s| s.text());
-    one(space.as_deref(), &name, profile, tools, diagnostics)
+    one(space.as_deref(), &name, dialect, tools, diagnostics)
 }
 
 /// One tool that must be called. Where the provider cannot be told its name, it is offered no
@@ -92,7 +105,7 @@ fn named(
 fn one(
     space: Option<&str>,
     name: &str,
-    profile: &Profile,
+    dialect: &Dialect<'_>,
     tools: &mut Toolbox,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Choice, Error> {
@@ -103,19 +116,19 @@ fn one(
         .with_param("tool_choice"));
     };
     let flat = entry.tool.flat.clone();
-    if takes(profile, "function") {
+    if takes(dialect, "function") {
         let mut out = b"{\"type\":\"function\",\"function\":{\"name\":".to_vec();
         write::string(&mut out, &flat);
         out.extend_from_slice(b"}}");
         return Ok(Some(out));
     }
     tools.restrict(|t| t.flat == flat);
-    Ok(required(profile, diagnostics))
+    Ok(required(dialect, diagnostics))
 }
 
 fn allowed(
     choice: Value<'_>,
-    profile: &Profile,
+    dialect: &Dialect<'_>,
     tools: &mut Toolbox,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Choice, Error> {
@@ -136,10 +149,16 @@ fn allowed(
             None => tool.namespace.is_none() && kind == *tool.name,
         }
     };
+    let search = |wanted: Value<'_>| {
+        let kind = wanted.str("type").unwrap_or(Str::EMPTY).text();
+        kind.starts_with("web_search")
+    };
+    let keep_search = tools.searches() && list.items().any(search);
     tools.restrict(|tool| list.items().any(|wanted| matches(tool, wanted)));
+    tools.allow_search(keep_search);
     let forced = choice.str("mode").is_some_and(|m| m == "required");
     if forced && tools.any_offered() {
-        return Ok(required(profile, diagnostics));
+        return Ok(required(dialect, diagnostics));
     }
     Ok(None)
 }

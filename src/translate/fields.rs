@@ -3,12 +3,14 @@
 use super::choice::Choice;
 use super::diagnostic::Diagnostic;
 use super::request::{Dialect, wrong_type};
-use super::tools::{self, Toolbox};
+use super::schema;
+use super::tools::Toolbox;
 use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
 use crate::provider::Profile;
-use crate::provider::profile::{JsonMode, Replay};
+use crate::provider::builtin::merge_value;
+use crate::provider::profile::JsonMode;
 
 /// Fields that are read somewhere, or mean nothing to a provider that keeps no state; they are
 /// left out in silence. Any other field is left out with a diagnostic.
@@ -47,11 +49,23 @@ const KNOWN: [&str; 32] = [
     "user",
 ];
 
+/// Values of `include` that the API has. Those without a meaning for chat providers are inert.
+const INCLUDES: [&str; 8] = [
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+];
+
 /// What `configuration_update` items may change on the way; the last one counts.
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a> {
-    effort: Option<Value<'a>>,
-    format: Option<Value<'a>>,
+    pub effort: Option<Value<'a>>,
+    pub format: Option<Value<'a>>,
 }
 
 impl<'a> Settings<'a> {
@@ -90,7 +104,8 @@ pub(super) fn includes(request: Value<'_>, what: &str) -> bool {
 /// `response_format`, and what has to be said in words where the provider lacks that mode.
 pub(super) fn response_format(
     settings: &Settings<'_>,
-    profile: &Profile,
+    dialect: &Dialect<'_>,
+    has_tools: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     const OBJECT: &[u8] = br#"{"type":"json_object"}"#;
@@ -98,14 +113,21 @@ pub(super) fn response_format(
         return (None, None);
     };
     let kind = format.str("type").unwrap_or(Str::EMPTY).text();
-    let mode = profile.response_format;
+    let profile = dialect.profile;
+    let excluded = has_tools && !profile.json_with_tools
+        || dialect.effort.thinking && !profile.json_while_thinking;
+    let mode = match excluded {
+        true => JsonMode::None,
+        false => profile.response_format,
+    };
     if mode != JsonMode::JsonSchema
         && (kind == "json_schema" || (kind == "json_object" && mode == JsonMode::None))
     {
         diagnostics.push(Diagnostic {
             code: "text.format.degraded",
             path: "text.format".into(),
-            message: "The provider has no such JSON mode; the prompt asks for it instead.".into(),
+            message: "The provider has no such JSON mode here; the prompt asks for it instead."
+                .into(),
         });
     }
     match &*kind {
@@ -114,14 +136,16 @@ pub(super) fn response_format(
             (None, Some(note))
         }
         "json_object" => (Some(OBJECT.to_vec()), None),
-        "json_schema" if mode == JsonMode::JsonSchema => (Some(schema_format(format)), None),
+        "json_schema" if mode == JsonMode::JsonSchema => {
+            (Some(schema_format(format, profile)), None)
+        }
         "json_schema" => {
             let mut note = b"Answer with one JSON object that conforms to this JSON Schema and \
                 with nothing else, no prose and no code fence:\\n"
                 .to_vec();
             let mut schema = Vec::new();
             if let Some(value) = schema_of(format) {
-                tools::schema(&mut schema, value, false);
+                schema::write(&mut schema, value, profile);
             }
             write::escape_again(&mut note, &schema);
             let object = (mode == JsonMode::JsonObject).then(|| OBJECT.to_vec());
@@ -145,7 +169,7 @@ fn schema_of<'a>(format: Value<'a>) -> Option<Value<'a>> {
     inner.present("schema").filter(|s| s.kind() == Kind::Object)
 }
 
-fn schema_format(format: Value<'_>) -> Vec<u8> {
+fn schema_format(format: Value<'_>, profile: &Profile) -> Vec<u8> {
     let inner = format.present("json_schema").unwrap_or(format);
     let mut out = b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"".to_vec();
     match inner.str("name") {
@@ -160,7 +184,7 @@ fn schema_format(format: Value<'_>) -> Vec<u8> {
     }
     out.extend_from_slice(b",\"schema\":");
     match schema_of(format) {
-        Some(schema) => tools::schema(&mut out, schema, false),
+        Some(schema) => schema::write(&mut out, schema, profile),
         None => out.extend_from_slice(b"{}"),
     }
     if let Some(strict) = inner.present("strict").and_then(|s| s.as_bool()) {
@@ -182,7 +206,6 @@ pub(super) struct Fields<'a, 'o> {
     diagnostics: &'o mut Vec<Diagnostic>,
     /// Members that the profile sets; they win over the client's, and come last.
     extra: toml::Table,
-    has_tools: bool,
 }
 
 impl<'a, 'o> Fields<'a, 'o> {
@@ -190,8 +213,7 @@ impl<'a, 'o> Fields<'a, 'o> {
         out: &'o mut Vec<u8>,
         request: Value<'a>,
         dialect: &'o Dialect<'a>,
-        settings: &Settings<'a>,
-        has_tools: bool,
+        tools: &Toolbox,
         diagnostics: &'o mut Vec<Diagnostic>,
     ) -> Self {
         let mut fields = Fields {
@@ -200,61 +222,29 @@ impl<'a, 'o> Fields<'a, 'o> {
             dialect,
             diagnostics,
             extra: toml::Table::new(),
-            has_tools,
         };
-        for (key, value) in &dialect.profile.extra_body {
-            merge(&mut fields.extra, key, value);
-        }
-        fields.effort(settings.effort);
-        fields
-    }
-
-    /// Decides on thinking and its effort.
-    fn effort(&mut self, effort: Option<Value<'a>>) {
-        let profile = self.dialect.profile;
-        let Some(effort) = effort else {
-            // The provider's default holds, but where thinking has to go back with the history
-            // the provider must be told to keep it.
-            if self.has_tools && self.dialect.replay != Replay::None {
-                for (key, value) in &profile.thinking_on {
-                    merge(&mut self.extra, key, value);
-                }
-            }
-            return;
-        };
-        let effort = effort.as_str().unwrap_or(Str::EMPTY).text();
-        let off = effort == "none";
-        let members = if off {
-            &profile.thinking_off
+        let profile = dialect.profile;
+        let none = std::collections::BTreeMap::new();
+        let of_tools = if tools.any_offered() {
+            &profile.with_tools
         } else {
-            &profile.thinking_on
+            &none
         };
-        for (key, value) in members {
-            merge(&mut self.extra, key, value);
+        let of_search = if tools.searches() {
+            &profile.web_search_body
+        } else {
+            &none
+        };
+        let unsaid = of_tools
+            .iter()
+            .filter(|(key, _)| request.present(key).is_none());
+        for (key, value) in profile.extra_body.iter().chain(unsaid).chain(of_search) {
+            merge_value(&mut fields.extra, key, value);
         }
-        let mut mapped = self.dialect.efforts.get(&*effort);
-        if mapped.is_none() && effort == "ultra" {
-            // Codex's name for more than the most that the API knows.
-            mapped = self.dialect.efforts.get("max");
+        for (key, value) in &dialect.effort.members {
+            merge_value(&mut fields.extra, key, value);
         }
-        match mapped {
-            Some(value) if !profile.effort_field.is_empty() => {
-                let mut value = toml::Value::String(value.clone());
-                let mut path = profile.effort_field.split('.').rev();
-                let mut key = path.next().unwrap_or_default();
-                // `reasoning.effort` is a member of a member.
-                for outer in path {
-                    value = toml::Value::Table([(key.to_owned(), value)].into_iter().collect());
-                    key = outer;
-                }
-                merge(&mut self.extra, key, &value);
-            }
-            _ if members.is_empty() => {
-                let message = format!("The provider has no effort for '{effort}'.");
-                self.diagnostic("field.dropped", "reasoning.effort", message);
-            }
-            _ => {}
-        }
+        fields
     }
 
     /// Starts the member `name`, unless the profile forbids or sets it.
@@ -307,7 +297,8 @@ impl<'a, 'o> Fields<'a, 'o> {
     pub fn rest(&mut self) -> Result<bool, Error> {
         self.limits()?;
         self.sampling()?;
-        self.cache_key();
+        self.identity();
+        self.rare();
         let stream = self.request.present("stream").and_then(|s| s.as_bool()) == Some(true);
         if stream {
             self.raw("stream", b"true");
@@ -328,9 +319,15 @@ impl<'a, 'o> Fields<'a, 'o> {
         let Some(limit) = self.request.present("max_output_tokens") else {
             return Ok(());
         };
-        let limit = limit
+        let mut limit = limit
             .as_u64()
             .ok_or_else(|| wrong_type("max_output_tokens", "a positive integer"))?;
+        let most = self.dialect.model.and_then(|m| m.output_tokens_max);
+        if let Some(most) = most.filter(|most| *most < limit) {
+            limit = most;
+            let message = format!("The model's answers have at most {most} tokens.");
+            self.diagnostic("field.degraded", "max_output_tokens", message);
+        }
         let field = &self.dialect.profile.max_tokens_field;
         if field.is_empty() {
             let message = "The provider takes no limit.".to_owned();
@@ -342,6 +339,7 @@ impl<'a, 'o> Fields<'a, 'o> {
     }
 
     fn sampling(&mut self) -> Result<(), Error> {
+        let profile = self.dialect.profile;
         for name in [
             "temperature",
             "top_p",
@@ -352,11 +350,20 @@ impl<'a, 'o> Fields<'a, 'o> {
                 continue;
             };
             let number = value.as_f64().ok_or_else(|| wrong_type(name, "a number"))?;
-            let range = self.dialect.profile.temperature;
+            if self.dialect.effort.thinking && !profile.sampling_while_thinking {
+                let message = "The provider fixes it while thinking.".to_owned();
+                self.diagnostic("field.dropped", name, message);
+                continue;
+            }
+            let range = match name {
+                "temperature" => profile.temperature,
+                "top_p" => profile.top_p,
+                _ => None,
+            };
             let clamped = match range {
                 // Not `clamp`, which panics where a profile has the bounds the wrong way round.
-                Some((low, high)) if name == "temperature" => number.max(low).min(high),
-                _ => number,
+                Some((low, high)) => number.max(low).min(high),
+                None => number,
             };
             if clamped == number {
                 self.raw(name, value.raw());
@@ -366,13 +373,23 @@ impl<'a, 'o> Fields<'a, 'o> {
                 self.diagnostic("field.degraded", name, message);
             }
         }
+        self.logprobs()
+    }
+
+    fn logprobs(&mut self) -> Result<(), Error> {
         let top = match self.request.present("top_logprobs") {
             Some(top) => top
                 .as_u64()
                 .ok_or_else(|| wrong_type("top_logprobs", "an integer"))?,
             None => 0,
         };
-        if top > 0 || includes(self.request, "message.output_text.logprobs") {
+        let wanted = top > 0 || includes(self.request, "message.output_text.logprobs");
+        if wanted && !self.dialect.profile.logprobs {
+            let message = "The provider gives none.".to_owned();
+            self.diagnostic("field.dropped", "top_logprobs", message);
+            return Ok(());
+        }
+        if wanted {
             self.raw("logprobs", b"true");
         }
         if top > 0 && self.open("top_logprobs") {
@@ -381,14 +398,77 @@ impl<'a, 'o> Fields<'a, 'o> {
         Ok(())
     }
 
-    fn cache_key(&mut self) {
-        let field = &self.dialect.profile.cache_key_field;
-        let Some(key) = self.request.str("prompt_cache_key") else {
-            return;
-        };
-        if !field.is_empty() && self.open(field) {
+    /// What says who asks: the key of the cache, and the user.
+    fn identity(&mut self) {
+        let profile = self.dialect.profile;
+        if let Some(key) = self.request.str("prompt_cache_key")
+            && !profile.cache_key_field.is_empty()
+        {
+            self.string(&profile.cache_key_field, key);
+        }
+        let user = ["safety_identifier", "user"].map(|name| (name, self.request.str(name)));
+        for (name, value) in user {
+            let Some(value) = value.filter(|v| !v.is_empty()) else {
+                continue;
+            };
+            if profile.user_field.is_empty() {
+                let message = "The provider has no field for it.".to_owned();
+                self.diagnostic("field.dropped", name, message);
+                continue;
+            }
+            let (least, most) = profile.user_length;
+            let length = value.text().chars().count();
+            if (least..=most).contains(&length) {
+                return self.string(&profile.user_field, value);
+            }
+            let message = format!("The provider takes {least} to {most} characters.");
+            self.diagnostic("field.dropped", name, message);
+        }
+    }
+
+    /// Fields that a few providers have.
+    fn rare(&mut self) {
+        let profile = self.dialect.profile;
+        let text = self.request.present("text");
+        if let Some(verbosity) = text.and_then(|t| t.str("verbosity")) {
+            match profile.verbosity {
+                true => self.string("verbosity", verbosity),
+                false => {
+                    let message = "The provider has no such setting.".to_owned();
+                    self.diagnostic("field.dropped", "text.verbosity", message);
+                }
+            }
+        }
+        let tier = self.request.str("service_tier");
+        if let Some(tier) = tier.filter(|t| *t != "auto" && *t != "default") {
+            match profile.service_tier {
+                true => self.string("service_tier", tier),
+                false => {
+                    let message = "The provider has no service tiers.".to_owned();
+                    self.diagnostic("field.dropped", "service_tier", message);
+                }
+            }
+        }
+        if self.request.str("truncation").is_some_and(|t| t == "auto") {
+            let message = "The history is sent whole; too much is an error.".to_owned();
+            self.diagnostic("field.dropped", "truncation", message);
+        }
+        let include = self.request.present("include");
+        for (i, value) in include.iter().flat_map(|v| v.items()).enumerate() {
+            let known = value
+                .as_str()
+                .is_some_and(|v| INCLUDES.iter().any(|k| v == **k));
+            if !known {
+                let message = "The value is not known.".to_owned();
+                self.diagnostic("field.dropped", &format!("include[{i}]"), message);
+            }
+        }
+    }
+
+    fn string(&mut self, name: &str, value: Str<'_>) {
+        if self.open(name) {
             self.out.push(b'"');
-            key.splice(self.out);
+            value.splice(self.out);
             self.out.push(b'"');
         }
     }
@@ -402,11 +482,6 @@ impl<'a, 'o> Fields<'a, 'o> {
                 self.diagnostic("field.dropped", &key.text(), message);
             }
         }
-        let tier = self.request.str("service_tier");
-        if tier.is_some_and(|t| t != "auto" && t != "default") {
-            let message = "The provider has no service tiers.".to_owned();
-            self.diagnostic("field.dropped", "service_tier", message);
-        }
     }
 
     fn diagnostic(&mut self, code: &'static str, path: &str, message: String) {
@@ -418,22 +493,8 @@ impl<'a, 'o> Fields<'a, 'o> {
     }
 }
 
-/// Sets a member; tables are merged member by member.
-fn merge(into: &mut toml::Table, key: &str, value: &toml::Value) {
-    match (into.get_mut(key), value) {
-        (Some(toml::Value::Table(old)), toml::Value::Table(new)) => {
-            for (key, value) in new {
-                merge(old, key, value);
-            }
-        }
-        _ => {
-            into.insert(key.to_owned(), value.clone());
-        }
-    }
-}
-
 /// Appends a profile's value as JSON.
-fn toml_json(out: &mut Vec<u8>, value: &toml::Value) {
+pub(super) fn toml_json(out: &mut Vec<u8>, value: &toml::Value) {
     match value {
         toml::Value::String(text) => write::string(out, text),
         toml::Value::Integer(n) => out.extend_from_slice(n.to_string().as_bytes()),

@@ -7,8 +7,9 @@
 
 use super::calls::{self, Answer, Pairs};
 use super::diagnostic::Diagnostic;
-use super::parts::{self, Piece};
-use super::request::{Context, Dialect};
+use super::hosted;
+use super::parts::{self, Media, Piece};
+use super::request::Context;
 use super::seal;
 use super::tools::Toolbox;
 use crate::error::{Error, Kind as ErrorKind, Source};
@@ -19,11 +20,14 @@ use std::collections::HashSet;
 
 /// One call of a turn, with its answer.
 pub(super) struct Call<'a> {
-    /// Unique in the whole history; escaped.
+    /// Unique in the whole history, as the provider knows it; escaped.
     pub(super) id: Vec<u8>,
+    /// As the client knows it.
+    pub(super) client_id: String,
     pub(super) flat: String,
-    /// JSON text, escaped.
+    /// JSON text, escaped; for a freeform call its input, escaped.
     pub(super) arguments: Vec<u8>,
+    pub(super) freeform: bool,
     pub(super) answer: Option<Vec<Piece<'a>>>,
 }
 
@@ -31,6 +35,8 @@ pub(super) struct Call<'a> {
 #[derive(Default)]
 pub(super) struct Turn<'a> {
     pub(super) reasoning: Option<Vec<u8>>,
+    /// What else the provider wants back: an array of [`seal::Sealed::extra`], not closed.
+    pub(super) extra: Vec<u8>,
     /// Escaped.
     pub(super) text: Vec<u8>,
     pub(super) calls: Vec<Call<'a>>,
@@ -42,7 +48,6 @@ pub(super) struct Turn<'a> {
 pub(super) struct Messages<'a, 'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) cx: Context<'a>,
-    pub(super) dialect: &'o Dialect<'a>,
     pub(super) tools: &'o Toolbox,
     pub(super) diagnostics: &'o mut Vec<Diagnostic>,
     /// What stands in the one leading system message; `None` once that is written.
@@ -55,20 +60,20 @@ pub(super) struct Messages<'a, 'o> {
     pub(super) scratch: Tape,
     /// Whether the last message is the assistant's.
     pub(super) open_end: bool,
+    /// Whether the last message is a user's and holds only text.
+    pub(super) user_text: bool,
 }
 
 impl<'a, 'o> Messages<'a, 'o> {
     pub fn new(
         out: &'o mut Vec<u8>,
         cx: Context<'a>,
-        dialect: &'o Dialect<'a>,
         tools: &'o Toolbox,
         diagnostics: &'o mut Vec<Diagnostic>,
     ) -> Self {
         Messages {
             out,
             cx,
-            dialect,
             tools,
             diagnostics,
             leading: Some(Vec::new()),
@@ -78,6 +83,7 @@ impl<'a, 'o> Messages<'a, 'o> {
             ids: HashSet::new(),
             scratch: Tape::new(),
             open_end: false,
+            user_text: false,
         }
     }
 
@@ -156,8 +162,44 @@ impl<'a, 'o> Messages<'a, 'o> {
             }
             // Read by the toolbox, and by the request's fields.
             "additional_tools" | "configuration_update" => Ok(()),
-            // What they found is in the message that follows.
-            "web_search_call" | "mcp_list_tools" => Ok(()),
+            "mcp_list_tools" => Ok(()),
+            "web_search_call" => {
+                self.searched(item, items.get(i + 1));
+                Ok(())
+            }
+            "code_interpreter_call" => {
+                self.assistant(&[hosted::code(item)]);
+                Ok(())
+            }
+            "image_generation_call" => {
+                let media = Media::of(self.cx.profile, self.cx.profile.images_user);
+                let pieces = hosted::image(item, media);
+                if pieces.iter().any(Piece::is_media) {
+                    self.flush();
+                    self.user(&pieces);
+                } else {
+                    self.assistant(&pieces);
+                }
+                Ok(())
+            }
+            "file_search_call" => {
+                if let Some(found) = hosted::files(item) {
+                    self.flush();
+                    self.user(&[found]);
+                }
+                Ok(())
+            }
+            "mcp_approval_request" => {
+                self.assistant(&[hosted::approval_request(item)]);
+                self.degraded(path);
+                Ok(())
+            }
+            "mcp_approval_response" => {
+                self.flush();
+                self.user(&[hosted::approval_response(item)]);
+                self.degraded(path);
+                Ok(())
+            }
             "item_reference" => {
                 let id = item.str("id").unwrap_or(Str::EMPTY).text();
                 Err(
@@ -187,17 +229,17 @@ impl<'a, 'o> Messages<'a, 'o> {
         let path = format!("{path}.content");
         match &*role {
             "assistant" => {
-                let pieces = parts::read(content, false, true, &path, self.diagnostics)?;
+                let pieces = parts::read(content, Media::NONE, true, &path, self.diagnostics)?;
                 self.assistant(&pieces);
             }
             "user" => {
-                let images = self.dialect.images_user;
-                let pieces = parts::read(content, images, false, &path, self.diagnostics)?;
+                let media = Media::of(self.cx.profile, self.cx.profile.images_user);
+                let pieces = parts::read(content, media, false, &path, self.diagnostics)?;
                 self.flush();
                 self.user(&pieces);
             }
             "system" | "developer" => {
-                let pieces = parts::read(content, false, false, &path, self.diagnostics)?;
+                let pieces = parts::read(content, Media::NONE, false, &path, self.diagnostics)?;
                 self.flush();
                 self.system(&pieces);
             }
@@ -209,6 +251,24 @@ impl<'a, 'o> Messages<'a, 'o> {
             }
         }
         Ok(())
+    }
+
+    /// What a search found is in the message that follows; without one, only that there was a
+    /// search can be said.
+    fn searched(&mut self, item: Value<'a>, next: Option<&Value<'a>>) {
+        let told = next.is_some_and(|next| {
+            let role = next.str("role");
+            calls::item_type(*next) == "message" && role.is_some_and(|r| r == "assistant")
+                || calls::item_type(*next) == "web_search_call"
+        });
+        if !told && let Some(piece) = hosted::search(item) {
+            self.assistant(&[piece]);
+        }
+    }
+
+    fn degraded(&mut self, path: String) {
+        let message = "The provider knows no such item; it is told as text.";
+        self.diagnostic("item.degraded", path, message);
     }
 
     fn assistant(&mut self, pieces: &[Piece<'a>]) {
@@ -231,7 +291,9 @@ impl<'a, 'o> Messages<'a, 'o> {
         if self.turn.answered {
             self.flush();
         }
-        if self.dialect.replay == Replay::None {
+        if self.cx.profile.replays() == Replay::None
+            && self.cx.profile.call_extra_missing.is_empty()
+        {
             return;
         }
         let Some(text) = self.reasoning_text(item).filter(|t| !t.is_empty()) else {
@@ -248,10 +310,22 @@ impl<'a, 'o> Messages<'a, 'o> {
 
     /// The text of a reasoning item, escaped, if this provider may see it. What another vendor
     /// encrypted is never looked at, and what another profile thought is not this one's business.
-    fn reasoning_text(&self, item: Value<'a>) -> Option<Vec<u8>> {
+    fn reasoning_text(&mut self, item: Value<'a>) -> Option<Vec<u8>> {
         let envelope = item.str("encrypted_content");
         if let Some(sealed) = envelope.and_then(|e| seal::unseal(self.cx.seal_key, &e.text())) {
-            return (sealed.profile == self.cx.profile.name).then_some(sealed.escaped_text);
+            if sealed.profile != self.cx.profile.name {
+                return None;
+            }
+            if !sealed.extra.is_empty() {
+                let begin: &[u8] = if self.turn.extra.is_empty() {
+                    b"["
+                } else {
+                    b","
+                };
+                self.turn.extra.extend_from_slice(begin);
+                self.turn.extra.extend_from_slice(&sealed.extra);
+            }
+            return Some(sealed.escaped_text);
         }
         let mut text = Vec::new();
         for part in item.present("content")?.items() {
@@ -273,7 +347,8 @@ impl<'a, 'o> Messages<'a, 'o> {
         if self.turn.answered {
             self.flush();
         }
-        let call = calls::read(item, kind, i, self.tools, &mut self.scratch)?;
+        let native = self.cx.profile.custom_tools;
+        let call = calls::read(item, kind, i, self.tools, native, &mut self.scratch)?;
         let answer = match pairs.answer_of(i) {
             Answer::Own => Some(calls::mcp_output(item)),
             Answer::At(at) => {
@@ -287,8 +362,10 @@ impl<'a, 'o> Messages<'a, 'o> {
         self.turn.answered |= matches!(pairs.answer_of(i), Answer::Own);
         self.turn.calls.push(Call {
             id,
+            client_id: call.id,
             flat: call.flat,
             arguments: call.arguments,
+            freeform: call.freeform,
             answer,
         });
         Ok(())
@@ -316,8 +393,8 @@ impl<'a, 'o> Messages<'a, 'o> {
         head.push(b']');
         let mut pieces = vec![Piece::Made(head)];
         pieces.extend(self.read_output(item, kind, i)?);
-        if !self.dialect.images_user {
-            for piece in pieces.iter_mut().filter(|p| p.is_image()) {
+        if !self.cx.profile.images_user {
+            for piece in pieces.iter_mut().filter(|p| p.is_media()) {
                 *piece = Piece::Made(parts::NO_VISION.to_vec());
             }
         }
@@ -337,19 +414,21 @@ impl<'a, 'o> Messages<'a, 'o> {
             "apply_patch_call_output" => Ok(calls::patch_output(item)),
             "tool_search_output" => Ok(calls::search_output(item, self.tools)),
             _ => {
-                let images = self.dialect.images_user || self.dialect.images_tool;
+                let profile = self.cx.profile;
+                let media = Media::of(profile, profile.images_user || profile.images_tool);
                 let path = format!("input[{i}].output");
-                parts::read(item.get("output"), images, true, &path, self.diagnostics)
+                parts::read(item.get("output"), media, true, &path, self.diagnostics)
             }
         }
     }
 
     /// An id that no earlier call of the history has: some clients and models repeat theirs.
     fn unique_id(&mut self, id: &str) -> Vec<u8> {
-        let mut candidate = id.to_owned();
+        let profile = self.cx.profile;
+        let mut candidate = calls::wire_id(profile, id);
         let mut n = 2;
         while !self.ids.insert(candidate.clone()) {
-            candidate = format!("{id}_{n}");
+            candidate = calls::wire_id(profile, &format!("{id}_{n}"));
             n += 1;
         }
         let mut out = Vec::new();
@@ -364,10 +443,27 @@ impl<'a, 'o> Messages<'a, 'o> {
     }
 
     pub(super) fn user_message(&mut self, pieces: &[Piece<'a>]) {
+        let text = !pieces.iter().any(Piece::is_media);
+        if text && self.join_user() {
+            parts::write_text(self.out, pieces);
+            return self.raw("\"}");
+        }
         self.open("user");
         self.raw(",\"content\":");
         parts::write_content(self.out, pieces);
         self.raw("}");
+        self.user_text = text;
+    }
+
+    /// Opens the last message again, where the provider wants roles to alternate and it is a
+    /// user's text.
+    fn join_user(&mut self) -> bool {
+        let joins = self.cx.profile.merge_adjacent && self.user_text;
+        if joins {
+            self.out.truncate(self.out.len() - b"\"}".len());
+            self.raw("\\n\\n");
+        }
+        joins
     }
 
     /// A system message: part of the leading one, or in mid conversation as the dialect has it.
@@ -382,20 +478,15 @@ impl<'a, 'o> Messages<'a, 'o> {
             parts::write_text(leading, pieces);
             return;
         }
-        let (before, after) = match self.dialect.mid_system {
-            MidSystem::Ok => {
-                self.open(self.system_role());
-                ("", "")
-            }
-            MidSystem::User => {
-                self.open("user");
-                ("<system_note>\\n", "\\n</system_note>")
-            }
-        };
+        if self.cx.profile.mid_system == MidSystem::User {
+            let mut note = vec![Piece::Made(b"<system_note>".to_vec())];
+            note.extend_from_slice(pieces);
+            note.push(Piece::Made(b"</system_note>".to_vec()));
+            return self.user_message(&note);
+        }
+        self.open(self.system_role());
         self.raw(",\"content\":\"");
-        self.raw(before);
         parts::write_text(self.out, pieces);
-        self.raw(after);
         self.raw("\"}");
     }
 

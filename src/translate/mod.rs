@@ -1,10 +1,13 @@
 //! The two dialects joined.
 
 mod blocks;
+mod call_id;
 mod calls;
 mod choice;
 pub mod diagnostic;
+mod effort;
 mod fields;
+mod hosted;
 mod items;
 mod parts;
 pub mod passthrough;
@@ -14,7 +17,10 @@ mod request_props;
 #[cfg(test)]
 mod request_tests;
 pub mod reverse;
+pub mod rewrite;
+mod schema;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;
 mod tools;
+pub mod usage;

@@ -4,11 +4,15 @@ use super::diagnostic::Diagnostic;
 use crate::error::{Error, Kind as ErrorKind, Source};
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
+use crate::provider::Profile;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// What a model without eyes reads in the place of an image.
 pub(super) const NO_VISION: &[u8] = b"[image omitted: model has no vision input]";
+
+/// What stands for an image that the provider cannot fetch.
+const NO_FETCHING: &[u8] = b"[image omitted: the provider takes no image addresses]";
 
 /// One piece of content.
 #[derive(Clone, Debug)]
@@ -22,23 +26,58 @@ pub(super) enum Piece<'a> {
         url: Str<'a>,
         detail: Option<Str<'a>>,
     },
+    /// A file, as a chat content part.
+    File(Vec<u8>),
+}
+
+/// What a message may hold besides text.
+#[derive(Clone, Copy)]
+pub(super) struct Media {
+    pub images: bool,
+    http: bool,
+    detail: bool,
+    files: bool,
+}
+
+impl Media {
+    /// Nothing.
+    pub const NONE: Media = Media {
+        images: false,
+        http: false,
+        detail: false,
+        files: false,
+    };
+
+    /// What the provider takes, where it takes `images`.
+    pub fn of(profile: &Profile, images: bool) -> Media {
+        Media {
+            images,
+            http: profile.images_http,
+            detail: profile.image_detail,
+            files: profile.files,
+        }
+    }
 }
 
 impl Piece<'_> {
-    pub fn is_image(&self) -> bool {
-        matches!(self, Piece::Image { .. })
+    /// Whether it cannot stand in a string.
+    pub fn is_media(&self) -> bool {
+        matches!(self, Piece::Image { .. } | Piece::File(_))
     }
 
     fn splice(&self, out: &mut Vec<u8>) {
         match self {
             Piece::Text(text) => text.splice(out),
             Piece::Made(text) => out.extend_from_slice(text),
-            Piece::Image { .. } => out.extend_from_slice(NO_VISION),
+            Piece::Image { .. } | Piece::File(_) => out.extend_from_slice(NO_VISION),
         }
     }
 
     /// Appends the piece as a chat content part.
     pub fn write_part(&self, out: &mut Vec<u8>) {
+        if let Piece::File(part) = self {
+            return out.extend_from_slice(part);
+        }
         let Piece::Image { url, detail } = self else {
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"");
             self.splice(out);
@@ -65,7 +104,7 @@ impl Piece<'_> {
 /// Appends pieces as `content`: one plain string where there is only text, since many servers
 /// refuse lists of text, else a list of parts.
 pub(super) fn write_content(out: &mut Vec<u8>, pieces: &[Piece<'_>]) {
-    if !pieces.iter().any(Piece::is_image) {
+    if !pieces.iter().any(Piece::is_media) {
         out.push(b'"');
         write_text(out, pieces);
         out.push(b'"');
@@ -96,7 +135,7 @@ pub(super) fn is_blank(pieces: &[Piece<'_>]) -> bool {
     pieces.iter().all(|p| match p {
         Piece::Text(text) => text.is_empty(),
         Piece::Made(text) => text.is_empty(),
-        Piece::Image { .. } => false,
+        Piece::Image { .. } | Piece::File(_) => false,
     })
 }
 
@@ -104,7 +143,7 @@ pub(super) fn is_blank(pieces: &[Piece<'_>]) -> bool {
 /// a message, where the user means it to be read, and a note in an old output.
 pub(super) fn read<'a>(
     content: Option<Value<'a>>,
-    images: bool,
+    media: Media,
     lenient: bool,
     path: &str,
     diagnostics: &mut Vec<Diagnostic>,
@@ -124,15 +163,16 @@ pub(super) fn read<'a>(
         return Ok(pieces);
     }
     for (i, part) in content.items().enumerate() {
-        match read_part(part, images) {
+        match read_part(part, media) {
             Ok(Some(piece)) => {
                 if let Piece::Made(text) = &piece
-                    && text == NO_VISION
+                    && (text == NO_VISION || text == NO_FETCHING)
                 {
                     diagnostics.push(Diagnostic {
                         code: "content.degraded",
                         path: format!("{path}[{i}]"),
-                        message: "The model takes no images; a note stands in its place.".into(),
+                        message: "The provider takes no such image; a note stands in its place."
+                            .into(),
                     });
                 }
                 pieces.push(piece);
@@ -164,22 +204,22 @@ pub(super) fn read<'a>(
     Ok(pieces)
 }
 
-fn read_part(part: Value<'_>, images: bool) -> Result<Option<Piece<'_>>, String> {
+fn read_part(part: Value<'_>, media: Media) -> Result<Option<Piece<'_>>, String> {
     if let Some(text) = part.as_str() {
         return Ok(Some(Piece::Text(text)));
     }
     let kind = part.str("type").unwrap_or(Str::EMPTY).text();
     match &*kind {
-        "input_image" | "image_url" => read_image(part, images).map(Some),
-        "input_file" | "file" => read_file(part).map(Some),
+        "input_image" | "image_url" => read_image(part, media).map(Some),
+        "input_file" | "file" => read_file(part, media).map(Some),
         "input_audio" => Err("The model takes no audio.".into()),
         "refusal" => Ok(part.str("refusal").map(Piece::Text)),
         _ => Ok(part.str("text").map(Piece::Text)),
     }
 }
 
-fn read_image(part: Value<'_>, images: bool) -> Result<Piece<'_>, String> {
-    if !images {
+fn read_image(part: Value<'_>, media: Media) -> Result<Piece<'_>, String> {
+    if !media.images {
         return Ok(Piece::Made(NO_VISION.to_vec()));
     }
     let holder = part.present("image_url");
@@ -192,14 +232,19 @@ fn read_image(part: Value<'_>, images: bool) -> Result<Piece<'_>, String> {
         .str("detail")
         .or_else(|| holder.and_then(|h| h.str("detail")));
     match url {
-        Some(url) => Ok(Piece::Image { url, detail }),
+        Some(url) if !media.http && url.text().starts_with("http") => {
+            Ok(Piece::Made(NO_FETCHING.to_vec()))
+        }
+        Some(url) => Ok(Piece::Image {
+            url,
+            detail: detail.filter(|_| media.detail),
+        }),
         None => Err("Images by 'file_id' are not stored here; send 'image_url'.".into()),
     }
 }
 
-/// A file whose bytes are text is shown as text. There is no place for others in the dialects
-/// served here.
-fn read_file(part: Value<'_>) -> Result<Piece<'_>, String> {
+/// A file whose bytes are text is shown as text. Others are for providers that take files.
+fn read_file(part: Value<'_>, media: Media) -> Result<Piece<'_>, String> {
     let inner = part.present("file").unwrap_or(part);
     let name = inner.str("filename").unwrap_or(Str::EMPTY);
     let bytes = inner.str("file_data").and_then(|data| {
@@ -211,6 +256,14 @@ fn read_file(part: Value<'_>) -> Result<Piece<'_>, String> {
         STANDARD.decode(base64).ok()
     });
     let Some(text) = bytes.and_then(|b| String::from_utf8(b).ok()) else {
+        if let Some(data) = inner.str("file_data").filter(|_| media.files) {
+            let mut made = b"{\"type\":\"file\",\"file\":{\"filename\":\"".to_vec();
+            name.splice(&mut made);
+            made.extend_from_slice(b"\",\"file_data\":\"");
+            data.splice(&mut made);
+            made.extend_from_slice(b"\"}}");
+            return Ok(Piece::File(made));
+        }
         return Err(format!(
             "The file '{}' is not text sent as 'file_data'; the provider takes no other files.",
             name.text()

@@ -2,6 +2,7 @@
 //! must and what it cost.
 
 use super::stream::{UpstreamEnd, Usage};
+use super::usage;
 use crate::error::{Error, Kind, Source};
 use crate::json::{Tape, Value, write};
 use crate::limits;
@@ -190,38 +191,15 @@ impl Tap {
             "response.failed" => Some("failed"),
             _ => return,
         };
-        self.usage = usage_of(response);
+        self.usage = usage::of_response(response);
     }
 
     fn look_at_chunk(&mut self, chunk: Value<'_>) {
         if chunk.present("error").is_some() {
             self.status = Some("failed");
         }
-        if let Some(usage) = chunk.present("usage") {
-            self.usage = Some(Usage {
-                input: number(usage, "prompt_tokens"),
-                output: number(usage, "completion_tokens"),
-                ..Usage::default()
-            });
-        }
+        self.usage = usage::of_chunk(chunk).or(self.usage);
     }
-}
-
-/// The usage of a Responses object.
-pub fn usage_of(response: Value<'_>) -> Option<Usage> {
-    let usage = response.present("usage")?;
-    let detail = |object: &str, name: &str| usage.present(object).map_or(0, |o| number(o, name));
-    Some(Usage {
-        input: number(usage, "input_tokens"),
-        cached: detail("input_tokens_details", "cached_tokens"),
-        cache_write: detail("input_tokens_details", "cache_write_tokens"),
-        output: number(usage, "output_tokens"),
-        reasoning: detail("output_tokens_details", "reasoning_tokens"),
-    })
-}
-
-fn number(object: Value<'_>, name: &str) -> u64 {
-    object.get(name).and_then(|n| n.as_u64()).unwrap_or(0)
 }
 
 /// The offset in `bytes` behind the last blank line of `held ++ bytes`, if there is one that ends

@@ -2,6 +2,7 @@
 
 use super::choice;
 use super::diagnostic::Diagnostic;
+use super::effort::{self, Effort};
 use super::fields;
 use super::items::Messages;
 use super::tools::Toolbox;
@@ -10,14 +11,13 @@ use crate::error::{Error, Kind as ErrorKind, Source};
 use crate::json::write;
 use crate::json::{Kind, Value};
 use crate::provider::Profile;
-use crate::provider::profile::{MidSystem, Replay};
+use crate::provider::profile::Model;
 use crate::responses::tool::ToolTable;
-use std::collections::BTreeMap;
 
 /// What a request is translated for.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// The provider's dialect.
+    /// The provider's dialect for this model, see [`Profile::for_model`].
     pub profile: &'a Profile,
     /// The provider's name for the model.
     pub model: &'a str,
@@ -38,42 +38,18 @@ pub struct Translated {
     pub reasoning_summary: bool,
     /// Whether the client wants `encrypted_content`.
     pub encrypted_reasoning: bool,
+    /// Whether the provider may search the web by itself.
+    pub web_search: bool,
     /// What was dropped or changed.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// The provider's dialect, as far as the model may differ from it.
+/// The provider's dialect, and what this request makes of it.
 pub(super) struct Dialect<'a> {
     pub profile: &'a Profile,
-    pub efforts: &'a BTreeMap<String, String>,
-    pub images_user: bool,
-    pub images_tool: bool,
-    pub mid_system: MidSystem,
-    pub replay: Replay,
-}
-
-impl<'a> Dialect<'a> {
-    fn of(cx: Context<'a>) -> Self {
-        let profile = cx.profile;
-        let model = profile.models.get(cx.model);
-        let images = model.and_then(|m| m.images);
-        Dialect {
-            profile,
-            efforts: model
-                .and_then(|m| m.efforts.as_ref())
-                .unwrap_or(&profile.efforts),
-            images_user: images.unwrap_or(profile.images_user),
-            images_tool: profile.images_tool && images != Some(false),
-            mid_system: model
-                .and_then(|m| m.mid_system)
-                .unwrap_or(profile.mid_system),
-            replay: if profile.replay_field.is_empty() {
-                Replay::None
-            } else {
-                profile.replay
-            },
-        }
-    }
+    pub model: Option<&'a Model>,
+    /// What is sent about thinking.
+    pub effort: Effort,
 }
 
 /// Translates `request`, the root of the client's body. The order of the body's members is
@@ -81,30 +57,39 @@ impl<'a> Dialect<'a> {
 /// prefixes.
 pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Error> {
     check(request)?;
-    let dialect = Dialect::of(cx);
+    let profile = cx.profile;
     let mut diagnostics = Vec::new();
-    let mut tools = Toolbox::collect(request, cx.profile, &mut diagnostics);
-    let choice = choice::read(request, cx.profile, &mut tools, &mut diagnostics)?;
+    let mut tools = Toolbox::collect(request, profile, &mut diagnostics);
     let settings = fields::Settings::of(request);
-    let (format, note) = fields::response_format(&settings, cx.profile, &mut diagnostics);
+    let effort = effort::decide(
+        settings.effort,
+        profile,
+        tools.any_offered(),
+        &mut diagnostics,
+    );
+    let dialect = Dialect {
+        profile,
+        model: profile.model(cx.model),
+        effort,
+    };
+    let mut choice = choice::read(request, &dialect, &mut tools, &mut diagnostics)?;
+    if profile.tools_with_history && !tools.any_offered() && tools.declare_called(request) {
+        choice = choice::none(&dialect);
+    }
+    let (format, note) =
+        fields::response_format(&settings, &dialect, tools.any_offered(), &mut diagnostics);
 
     let mut body = Vec::with_capacity(request.raw().len() + 4096);
     body.extend_from_slice(b"{\"model\":");
     write::string(&mut body, cx.model);
     body.extend_from_slice(b",\"messages\":");
-    Messages::new(&mut body, cx, &dialect, &tools, &mut diagnostics).write(
+    Messages::new(&mut body, cx, &tools, &mut diagnostics).write(
         request.str("instructions"),
         request.present("input"),
         note,
     )?;
-    let mut fields = fields::Fields::new(
-        &mut body,
-        request,
-        &dialect,
-        &settings,
-        tools.any_offered(),
-        &mut diagnostics,
-    );
+    let web_search = tools.searches();
+    let mut fields = fields::Fields::new(&mut body, request, &dialect, &tools, &mut diagnostics);
     if tools.any_offered() {
         fields.tools(&tools, &choice);
     }
@@ -121,6 +106,7 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
         stream,
         reasoning_summary: summary.is_some_and(|s| s.as_str().is_none_or(|s| s != "none")),
         encrypted_reasoning: fields::includes(request, "reasoning.encrypted_content"),
+        web_search,
         diagnostics,
     })
 }

@@ -313,6 +313,7 @@ fn reasoning_goes_back_only_to_whom_it_came_from() {
             &Sealed {
                 profile,
                 escaped_text,
+                extra: Vec::new(),
             },
         )
     };

@@ -2,7 +2,8 @@
 //!
 //! `gwr1.` + base64url(version, nonce, ChaCha20-Poly1305 of the payload), as in RFC 8439; the
 //! prefix and the version are authenticated with it. The payload is a flag (compressed or not),
-//! the length of the profile's name, that name, and the reasoning text.
+//! the length of the profile's name, that name, and the compressible rest: the length of the
+//! reasoning text in four bytes, that text, and what else the provider wants back.
 
 use crate::auth::secret::SealKey;
 use crate::limits::ANSWER_BYTES_MAX;
@@ -29,6 +30,9 @@ pub struct Sealed {
     pub profile: String,
     /// The reasoning text, as JSON string content that is still escaped.
     pub escaped_text: Vec<u8>,
+    /// What else the provider wants back with the message: a JSON object, or nothing. Its member
+    /// `details` is the array of reasoning details, `calls` holds members of calls by their id.
+    pub extra: Vec<u8>,
 }
 
 /// Seals; `nonce` must never repeat under one key.
@@ -84,8 +88,12 @@ fn aad() -> Aad<[u8; 6]> {
 
 fn pack(sealed: &Sealed) -> Vec<u8> {
     let mut packed = None;
-    if sealed.escaped_text.len() > COMPRESS_BYTES_MIN {
-        packed = zstd::bulk::compress(&sealed.escaped_text, ZSTD_LEVEL).ok();
+    let mut rest = Vec::with_capacity(4 + sealed.escaped_text.len() + sealed.extra.len());
+    rest.extend_from_slice(&(sealed.escaped_text.len() as u32).to_le_bytes());
+    rest.extend_from_slice(&sealed.escaped_text);
+    rest.extend_from_slice(&sealed.extra);
+    if rest.len() > COMPRESS_BYTES_MIN {
+        packed = zstd::bulk::compress(&rest, ZSTD_LEVEL).ok();
     }
     let name = sealed.profile.as_bytes();
     // Names of profiles are file names; 255 bytes are the most that a file name can have.
@@ -93,7 +101,7 @@ fn pack(sealed: &Sealed) -> Vec<u8> {
     let mut payload = vec![if packed.is_some() { ZSTD } else { PLAIN }];
     payload.push(name.len() as u8);
     payload.extend_from_slice(name);
-    payload.extend_from_slice(packed.as_ref().unwrap_or(&sealed.escaped_text));
+    payload.extend_from_slice(packed.as_ref().unwrap_or(&rest));
     payload
 }
 
@@ -101,15 +109,22 @@ fn unpack(payload: &[u8]) -> Option<Sealed> {
     let (&form, rest) = payload.split_first()?;
     let (&name_len, rest) = rest.split_first()?;
     let name = rest.get(..usize::from(name_len))?;
-    let text = &rest[usize::from(name_len)..];
-    let escaped_text = match form {
-        PLAIN => text.to_vec(),
-        ZSTD => inflate(text)?,
+    let rest = &rest[usize::from(name_len)..];
+    let mut escaped_text = match form {
+        PLAIN => rest.to_vec(),
+        ZSTD => inflate(rest)?,
         _ => return None,
     };
+    let text_len = u32::from_le_bytes(*escaped_text.first_chunk::<4>()?) as usize;
+    escaped_text.drain(..4);
+    if text_len > escaped_text.len() {
+        return None;
+    }
+    let extra = escaped_text.split_off(text_len);
     Some(Sealed {
         profile: String::from_utf8(name.to_vec()).ok()?,
         escaped_text,
+        extra,
     })
 }
 
@@ -131,6 +146,7 @@ mod tests {
         Sealed {
             profile: "p".into(),
             escaped_text: text.to_vec(),
+            extra: text.iter().rev().copied().collect(),
         }
     }
 

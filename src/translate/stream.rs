@@ -1,9 +1,11 @@
 //! A chat stream becomes Responses events.
 
 mod call;
+mod carrier;
 mod chunk;
 mod emit;
 mod item;
+mod source;
 mod think;
 mod unwrap;
 
@@ -11,11 +13,15 @@ use crate::auth::secret::SealKey;
 use crate::chat;
 use crate::error::{Error, Kind, Source};
 use crate::json::Tape;
+use crate::provider::Profile;
 use crate::responses::tool::ToolTable;
 use crate::sse::{FeedError, Frames};
+use crate::translate::diagnostic::Diagnostic;
 use call::Calls;
+use carrier::Carrier;
 use emit::{Emitter, Status};
 use item::Open;
+use source::Sources;
 use think::Think;
 
 /// How events leave.
@@ -47,10 +53,37 @@ pub struct Plan {
     pub seal: Option<(SealKey, String)>,
     /// Random bytes for ids and nonces.
     pub seed: [u8; 32],
-    /// `<think>` tags inside content are reasoning.
-    pub think_tags: bool,
+    /// How the provider's streams differ.
+    pub rules: Rules,
+    /// The provider may search the web by itself, which becomes an item.
+    pub web_search: bool,
     /// Refusals are sent as `output_text`: Codex drops a message with a refusal part.
     pub refusal_as_text: bool,
+}
+
+/// How the streams of a provider differ from the plain form, see [`Profile`].
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Tags inside content around reasoning.
+    pub think_tags: Vec<String>,
+    /// The first of these tags is open from the start.
+    pub think_prefilled: bool,
+    /// Texts repeat what was sent before.
+    pub cumulative: bool,
+    /// Events that are no JSON are skipped.
+    pub lenient_sse: bool,
+}
+
+impl Rules {
+    /// Those of a profile.
+    pub fn of(profile: &Profile) -> Self {
+        Rules {
+            think_tags: profile.think_tags.clone(),
+            think_prefilled: profile.think_prefilled,
+            cumulative: profile.cumulative,
+            lenient_sse: profile.lenient_sse,
+        }
+    }
 }
 
 /// What a call of [`Translator::feed`] led to.
@@ -111,10 +144,26 @@ pub struct Translator {
     held_space: Vec<u8>,
     /// Text that came while a call was unfinished: it follows the calls.
     late_text: Vec<u8>,
+    /// What the provider wants back besides the text of its reasoning.
+    carrier: Carrier,
+    /// What the provider's web search found.
+    sources: Sources,
+    /// What was said so far, where texts repeat it.
+    repeated: Repeated,
+    /// A delta was seen, so that a whole message repeats it.
+    deltas: bool,
     finish: Option<Finish>,
     usage: Option<Usage>,
+    dropped: Vec<Diagnostic>,
     status: Option<&'static str>,
     answer_bytes: usize,
+}
+
+/// What was said so far, for providers that repeat it. Empty for all others.
+#[derive(Debug, Default)]
+struct Repeated {
+    reasoning: Vec<u8>,
+    text: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -156,7 +205,7 @@ impl Finish {
 impl Translator {
     /// A machine for one exchange.
     pub fn new(plan: Plan) -> Self {
-        let think = Think::new(plan.think_tags);
+        let think = Think::new(&plan.rules.think_tags, plan.rules.think_prefilled);
         Translator {
             emitter: Emitter::new(plan),
             frames: Frames::new(),
@@ -168,8 +217,13 @@ impl Translator {
             reasoning_source: None,
             held_space: Vec::new(),
             late_text: Vec::new(),
+            carrier: Carrier::default(),
+            sources: Sources::default(),
+            repeated: Repeated::default(),
+            deltas: false,
             finish: None,
             usage: None,
+            dropped: Vec::new(),
             status: None,
             answer_bytes: 0,
         }
@@ -229,6 +283,7 @@ impl Translator {
         }
         let mut tape = std::mem::take(&mut self.tape);
         let result = match tape.parse(data) {
+            Err(_) if self.emitter.plan.rules.lenient_sse => Ok(()),
             Err(_) => {
                 let message = "The provider sent an event that is not JSON.";
                 Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
@@ -322,6 +377,11 @@ impl Translator {
         self.usage
     }
 
+    /// What of the answer had no place in the client's dialect.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.dropped
+    }
+
     /// `completed`, `incomplete` or `failed`, once over.
     pub fn status(&self) -> Option<&'static str> {
         self.status
@@ -348,6 +408,10 @@ impl Translator {
         let cut = matches!(finish, Finish::Incomplete(_));
         self.flush_think(out);
         self.close_all(cut, out);
+        self.close_search(out);
+        if !cut {
+            self.carry(out);
+        }
         let status = match finish {
             Finish::Incomplete(reason) => Status::Incomplete(reason),
             _ => Status::Completed,

@@ -8,6 +8,16 @@ use std::path::{Path, PathBuf};
 
 const ECHO: &[u8] = br#""model":"m","background":false,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"default","store":false,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","metadata":{},"presence_penalty":0.0,"frequency_penalty":0.0"#;
 
+fn rules(options: &Json) -> Rules {
+    let think = options["think_tags"] == true;
+    Rules {
+        think_tags: think.then(|| "think".to_owned()).into_iter().collect(),
+        think_prefilled: options["think_prefilled"] == true,
+        cumulative: options["cumulative"] == true,
+        lenient_sse: options["lenient_sse"] == true,
+    }
+}
+
 fn plan(options: &Json, sink: Sink) -> Plan {
     let mut tools = ToolTable::default();
     let empty = Vec::new();
@@ -39,13 +49,26 @@ fn plan(options: &Json, sink: Sink) -> Plan {
         reasoning_summary: options["reasoning"] == "summary",
         seal: None,
         seed: [3; 32],
-        think_tags: options["think_tags"] == true,
+        rules: rules(options),
+        web_search: options["web_search"] == true,
         refusal_as_text: false,
     }
 }
 
-fn vectors() -> Vec<(String, Json, Vec<u8>, Vec<Json>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+/// A transcript: its name, options, the provider's stream, and the events that it must become.
+type Vector = (String, Json, Vec<u8>, Vec<Json>);
+
+/// Those of the specification, and our own.
+fn vectors() -> Vec<Vector> {
+    let all = [folder("vectors"), folder("situations")].concat();
+    assert!(all.len() > 80);
+    all
+}
+
+fn folder(name: &str) -> Vec<Vector> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name);
     let mut all = Vec::new();
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
         .unwrap()
@@ -58,18 +81,20 @@ fn vectors() -> Vec<(String, Json, Vec<u8>, Vec<Json>)> {
     {
         let about: Json = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let name = about["name"].as_str().unwrap().to_owned();
-        let read = |end: &str| std::fs::read(file.with_file_name(format!("{name}.{end}"))).unwrap();
-        let events = read("events.jsonl");
+        let options = about["options"].clone();
+        let of = |end: &str| file.with_file_name(format!("{name}.{end}"));
+        let chat = std::fs::read(of("chat.sse")).unwrap();
+        // New transcripts are written once, to be read by a person before they are committed.
+        if std::env::var_os("STRAIT_BLESS").is_some() && !of("events.jsonl").exists() {
+            let out = run(plan(&options, Sink::Sse), &[&chat], UpstreamEnd::Clean);
+            let lines = events(&out).into_iter().map(|e| format!("{e}\n"));
+            std::fs::write(of("events.jsonl"), lines.collect::<String>()).unwrap();
+        }
+        let events = std::fs::read(of("events.jsonl")).unwrap();
         let events = events.split(|b| *b == b'\n').filter(|l| !l.is_empty());
         let events = events.map(|l| serde_json::from_slice(l).unwrap()).collect();
-        all.push((
-            name.clone(),
-            about["options"].clone(),
-            read("chat.sse"),
-            events,
-        ));
+        all.push((name, options, chat, events));
     }
-    assert!(all.len() > 30);
     all
 }
 

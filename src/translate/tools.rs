@@ -1,14 +1,15 @@
 //! The client's tools become functions: flat names, emulations, schemas (SPEC 1.4).
 
 use super::diagnostic::Diagnostic;
+use super::fields::toml_json;
+use super::schema;
 use crate::json::write;
-use crate::json::{Kind, Str, Value};
+use crate::json::{Str, Value};
 use crate::provider::Profile;
 use crate::responses::tool::{Tool, ToolKind, ToolTable};
 
 /// Longest function name that providers accept.
 const NAME_BYTES_MAX: usize = 64;
-const NO_PARAMETERS: &[u8] = br#"{"type":"object","properties":{}}"#;
 const LOCAL_SHELL_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"}},"working_directory":{"type":"string"},"timeout_ms":{"type":"integer"},"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}"#;
 const SHELL_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"}},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},"required":["commands"]}"#;
 const PATCH_PARAMETERS: &[u8] = br#"{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},"path":{"type":"string"},"diff":{"type":"string"}},"required":["type","path"]}"#;
@@ -27,6 +28,16 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Toolbox {
     pub entries: Vec<Entry>,
+    /// The provider's own web search, where the client offers one.
+    search: Option<Search>,
+}
+
+/// The provider's own web search.
+#[derive(Debug)]
+struct Search {
+    /// Its entry in `tools`; empty where it is switched on elsewhere.
+    definition: Vec<u8>,
+    offered: bool,
 }
 
 impl Toolbox {
@@ -69,28 +80,94 @@ impl Toolbox {
             .find(|e| e.tool.name == name && e.tool.namespace.as_deref() == namespace)
     }
 
-    /// Hides every tool that `keep` refuses.
+    /// Hides every tool that `keep` refuses, and the web search.
     pub fn restrict(&mut self, keep: impl Fn(&Tool) -> bool) {
+        self.allow_search(false);
         for entry in &mut self.entries {
             entry.offered &= keep(&entry.tool);
         }
     }
 
-    /// Whether the provider is offered any tool.
-    pub fn any_offered(&self) -> bool {
-        self.entries.iter().any(|e| e.offered)
+    /// Leaves nothing but the web search.
+    pub fn only_search(&mut self) {
+        for entry in &mut self.entries {
+            entry.offered = false;
+        }
     }
 
-    /// Appends the array of offered tools.
+    /// Offers the web search, if there is one, or does not.
+    pub fn allow_search(&mut self, offered: bool) {
+        if let Some(search) = &mut self.search {
+            search.offered = offered;
+        }
+    }
+
+    /// Whether the provider may search the web by itself.
+    pub fn searches(&self) -> bool {
+        self.search.as_ref().is_some_and(|s| s.offered)
+    }
+
+    /// Whether the provider is offered any tool in `tools`.
+    pub fn any_offered(&self) -> bool {
+        self.entries.iter().any(|e| e.offered) || self.search_tool().is_some()
+    }
+
+    fn search_tool(&self) -> Option<&[u8]> {
+        let search = self.search.as_ref().filter(|s| s.offered)?;
+        (!search.definition.is_empty()).then_some(&search.definition)
+    }
+
+    /// Appends the array of offered tools. The search stands first, so that the list still only
+    /// grows at its end.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let entries = self.entries.iter().filter(|e| e.offered);
+        let all = self
+            .search_tool()
+            .into_iter()
+            .chain(entries.map(|e| &*e.definition));
         out.push(b'[');
-        for (i, entry) in self.entries.iter().filter(|e| e.offered).enumerate() {
+        for (i, definition) in all.enumerate() {
             if i > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(&entry.definition);
+            out.extend_from_slice(definition);
         }
         out.push(b']');
+    }
+
+    /// Declares every function that the history calls, since some providers refuse a history
+    /// with calls of undeclared tools. `false` if it calls none.
+    pub fn declare_called(&mut self, request: Value<'_>) -> bool {
+        const WHY: &[u8] = b"Used earlier in this conversation; not available now.";
+        let items = request.present("input");
+        for item in items.iter().flat_map(|v| v.items()) {
+            let kind = item.str("type").unwrap_or(Str::EMPTY).text();
+            if !matches!(&*kind, "function_call" | "custom_tool_call") {
+                continue;
+            }
+            let Some(name) = item.str("name") else {
+                continue;
+            };
+            let space = item.str("namespace").map(|s| s.text());
+            let flat = self.flat(space.as_deref(), &name.text());
+            if let Some(known) = self.entries.iter_mut().find(|e| e.tool.flat == flat) {
+                known.offered = true;
+                continue;
+            }
+            let definition = define(&flat, WHY, schema::NONE, false);
+            let tool = Tool {
+                flat,
+                namespace: space.map(|s| s.into_owned()),
+                name: name.text().into_owned(),
+                kind: ToolKind::Function,
+            };
+            self.entries.push(Entry {
+                tool,
+                definition,
+                offered: true,
+            });
+        }
+        self.any_offered()
     }
 
     /// The table for the way back.
@@ -174,6 +251,9 @@ impl Build<'_> {
                 return self.function(inner, space, path);
             }
             "custom" => (ToolKind::Custom, None, TEXT_PARAMETERS),
+            search if search.starts_with("web_search") && self.profile.searches() => {
+                return self.web_search(tool, path);
+            }
             "tool_search" => return self.tool_search(tool, path),
             "local_shell" => (
                 ToolKind::LocalShell,
@@ -193,6 +273,7 @@ impl Build<'_> {
         };
         let mut description = describe(space, tool);
         match kind {
+            ToolKind::Custom if self.profile.custom_tools => {}
             ToolKind::Custom => describe_custom(&mut description, tool),
             ToolKind::LocalShell | ToolKind::Shell if description.is_empty() => {
                 description.extend_from_slice(b"Runs commands in a shell.");
@@ -202,13 +283,48 @@ impl Build<'_> {
             }
             _ => {}
         }
+        if kind == ToolKind::Custom && self.profile.custom_tools {
+            let definition = move |flat: &str| define_custom(flat, &description, tool);
+            return self.add_as(kind, space, name, definition, path);
+        }
         self.add(kind, space, name, &description, parameters, false, path);
+    }
+
+    /// The provider's own web search stands in for the one that the client offers.
+    fn web_search(&mut self, tool: Value<'_>, path: &str) {
+        let mut definition = Vec::new();
+        let own = &self.profile.web_search_tool;
+        if !own.is_empty() {
+            toml_json(&mut definition, &toml::Value::Table(own.clone()));
+            let place = tool.present("user_location");
+            if let Some(place) = place.filter(|_| self.profile.web_search_location) {
+                definition.pop();
+                definition.extend_from_slice(b",\"user_location\":");
+                super::snapshot::compact(&mut definition, place);
+                definition.push(b'}');
+            }
+        }
+        let live_only = tool
+            .get("external_web_access")
+            .is_some_and(|v| v.as_bool() == Some(false));
+        let filtered = tool.present("filters").is_some();
+        if live_only || filtered {
+            self.diagnostics.push(Diagnostic {
+                code: "tool.degraded",
+                path: path.to_owned(),
+                message: "The provider searches the live web, without the client's filters.".into(),
+            });
+        }
+        self.toolbox.search = Some(Search {
+            definition,
+            offered: true,
+        });
     }
 
     fn function(&mut self, tool: Value<'_>, space: Option<Value<'_>>, path: &str) {
         let name = tool.str("name").unwrap_or(Str::EMPTY).text().into_owned();
         let mut parameters = Vec::new();
-        schema_or_default(&mut parameters, tool.get("parameters"));
+        schema::parameters(&mut parameters, tool.get("parameters"), self.profile);
         let strict =
             self.profile.strict_tools && tool.get("strict").and_then(|s| s.as_bool()) == Some(true);
         let description = describe(space, tool);
@@ -230,7 +346,7 @@ impl Build<'_> {
             return self.drop(path, message);
         }
         let mut parameters = Vec::new();
-        schema_or_default(&mut parameters, tool.get("parameters"));
+        schema::parameters(&mut parameters, tool.get("parameters"), self.profile);
         let description = describe(None, tool);
         let name = "tool_search".to_owned();
         self.add(
@@ -255,6 +371,18 @@ impl Build<'_> {
         strict: bool,
         path: &str,
     ) {
+        let definition = |flat: &str| define(flat, description, parameters, strict);
+        self.add_as(kind, space, name, definition, path);
+    }
+
+    fn add_as(
+        &mut self,
+        kind: ToolKind,
+        space: Option<Value<'_>>,
+        name: String,
+        definition: impl FnOnce(&str) -> Vec<u8>,
+        path: &str,
+    ) {
         if name.is_empty() {
             return self.drop(path, "The tool has no name.".to_owned());
         }
@@ -272,7 +400,7 @@ impl Build<'_> {
             None => self.unique(flat_name(namespace.as_deref(), &name)),
         };
         let entry = Entry {
-            definition: define(&flat, description, parameters, strict),
+            definition: definition(&flat),
             tool: Tool {
                 flat,
                 namespace,
@@ -319,6 +447,30 @@ fn define(flat: &str, description: &[u8], parameters: &[u8], strict: bool) -> Ve
     out
 }
 
+/// A freeform tool for a provider that knows them.
+fn define_custom(flat: &str, description: &[u8], tool: Value<'_>) -> Vec<u8> {
+    let mut out = b"{\"type\":\"custom\",\"custom\":{\"name\":".to_vec();
+    write::string(&mut out, flat);
+    if !description.is_empty() {
+        out.extend_from_slice(b",\"description\":");
+        write::quoted(&mut out, description);
+    }
+    let format = tool.present("format");
+    let grammar = format.map(|f| f.present("grammar").unwrap_or(f));
+    if let Some(definition) = grammar.and_then(|g| g.str("definition")) {
+        out.extend_from_slice(b",\"format\":{\"type\":\"grammar\",\"grammar\":{\"syntax\":\"");
+        match grammar.and_then(|g| g.str("syntax")) {
+            Some(syntax) => syntax.splice(&mut out),
+            None => out.extend_from_slice(b"lark"),
+        }
+        out.extend_from_slice(b"\",\"definition\":\"");
+        definition.splice(&mut out);
+        out.extend_from_slice(b"\"}}");
+    }
+    out.extend_from_slice(b"}}");
+    out
+}
+
 /// The description of a tool, after that of its namespace; escaped.
 fn describe(space: Option<Value<'_>>, tool: Value<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -360,77 +512,4 @@ fn describe_custom(out: &mut Vec<u8>, tool: Value<'_>) {
     out.extend_from_slice(b"\\n");
     definition.splice(out);
     out.extend_from_slice(b"\\n```");
-}
-
-/// Appends the schema of a function's parameters. They are an object whatever the client says or
-/// leaves out (MCP servers do), and many providers refuse a schema that does not say so.
-fn schema_or_default(out: &mut Vec<u8>, parameters: Option<Value<'_>>) {
-    let given = parameters.filter(|s| s.kind() == Kind::Object && s.entries().next().is_some());
-    let Some(given) = given else {
-        return out.extend_from_slice(NO_PARAMETERS);
-    };
-    if given.str("type").is_some_and(|t| t == "object") {
-        return schema(out, given, false);
-    }
-    let mut members = Vec::new();
-    schema(&mut members, given, false);
-    out.extend_from_slice(b"{\"type\":\"object\"");
-    let mut tape = crate::json::Tape::new();
-    if let Ok(written) = tape.parse(&members) {
-        for (key, value) in written.entries().filter(|(key, _)| *key != "type") {
-            out.extend_from_slice(b",\"");
-            key.splice(out);
-            out.extend_from_slice(b"\":");
-            out.extend_from_slice(value.raw());
-        }
-    }
-    out.push(b'}');
-}
-
-/// Appends a JSON Schema without Codex's own keyword `"encrypted": bool`, which strict providers
-/// refuse. `names` says that the members of `value` are named by the schema's author, as under
-/// `properties`, where `encrypted` is a property like any other.
-pub(super) fn schema(out: &mut Vec<u8>, value: Value<'_>, names: bool) {
-    match value.kind() {
-        Kind::Object => {
-            out.push(b'{');
-            let mut first = true;
-            for (key, member) in value.entries() {
-                if !names && key == "encrypted" && member.kind() == Kind::Bool {
-                    continue;
-                }
-                if !std::mem::take(&mut first) {
-                    out.push(b',');
-                }
-                out.push(b'"');
-                key.splice(out);
-                out.extend_from_slice(b"\":");
-                let is = |known: &[&str]| !names && known.iter().any(|k| key == *k);
-                if is(&["enum", "const", "default", "examples"]) {
-                    super::snapshot::compact(out, member);
-                } else {
-                    let by_author = [
-                        "properties",
-                        "patternProperties",
-                        "$defs",
-                        "definitions",
-                        "dependentSchemas",
-                    ];
-                    schema(out, member, is(&by_author));
-                }
-            }
-            out.push(b'}');
-        }
-        Kind::Array => {
-            out.push(b'[');
-            for (i, item) in value.items().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                schema(out, item, false);
-            }
-            out.push(b']');
-        }
-        _ => super::snapshot::compact(out, value),
-    }
 }

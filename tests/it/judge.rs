@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A Python with the pinned `openai` package, in a venv made once under Cargo's directory.
-fn python() -> Option<&'static Path> {
+/// A Python with the packages that `tests/requirements.txt` pins, in a venv made once under Cargo's directory.
+pub fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let make = || {
         let venv = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("venv");
         let python = venv.join("bin/python");
         let good = |p: &Path| {
             Command::new(p)
-                .args(["-c", "import openai"])
+                .args(["-c", "import openai, agents"])
                 .status()
                 .is_ok_and(|s| s.success())
         };

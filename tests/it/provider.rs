@@ -19,6 +19,8 @@ pub enum Answer {
     Mute,
     /// A status, more header lines (each ending in CRLF), and a body.
     Plain(u16, &'static str, String),
+    /// The first bytes of a JSON body that was announced longer, then a reset.
+    Short(String),
     /// Raw bytes behind an SSE head.
     Raw(Vec<u8>),
 }
@@ -60,7 +62,6 @@ impl Provider {
     }
 
     /// Answers every request as `decide` says.
-    #[expect(dead_code, reason = "the clients of other makers need it first")]
     pub fn answering(decide: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Provider {
         Self::with(Script {
             decide: Some(Arc::new(decide)),
@@ -161,9 +162,15 @@ fn serve(
             Answer::Reset(data) => {
                 begin(&mut writer)?;
                 frames(&mut writer, &data)?;
-                let socket = socket2::SockRef::from(&writer);
-                socket.set_linger(Some(std::time::Duration::ZERO))?;
-                return Ok(());
+                return reset(&writer);
+            }
+            Answer::Short(body) => {
+                write!(
+                    writer,
+                    "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len() + 1
+                )?;
+                return reset(&writer);
             }
             Answer::Silence(data) => {
                 begin(&mut writer)?;
@@ -173,6 +180,11 @@ fn serve(
             Answer::Mute => return wait(&mut reader, &tell.0),
         }
     }
+}
+
+/// Makes the coming close a reset.
+fn reset(writer: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(writer).set_linger(Some(std::time::Duration::ZERO))
 }
 
 fn wait(reader: &mut BufReader<TcpStream>, tell: &Sender<()>) -> std::io::Result<()> {

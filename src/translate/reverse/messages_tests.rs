@@ -188,6 +188,7 @@ fn reasoning_goes_back_to_whom_it_came_from() {
         let sealed = Sealed {
             profile: profile.to_owned(),
             escaped_text: b"blob".to_vec(),
+            extra: Vec::new(),
         };
         seal(&SealKey::new(KEY), [1; 12], &sealed)
     };

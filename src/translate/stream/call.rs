@@ -9,6 +9,7 @@ use super::unwrap::Unwrapper;
 use crate::error::Error;
 use crate::json::{Kind as JsonKind, Tape, Value, write};
 use crate::responses::tool::ToolKind;
+use crate::translate::call_id;
 use crate::translate::snapshot::compact;
 
 /// The calls of an answer that are not closed yet.
@@ -30,6 +31,8 @@ struct Call {
     arguments: Vec<u8>,
     sent: usize,
     json: Tracker,
+    /// A freeform call in the provider's own form: its input is bare.
+    bare: bool,
     open: Option<OpenCall>,
 }
 
@@ -49,7 +52,7 @@ impl Calls {
 
     /// Whether the arguments of every call are a whole JSON object.
     pub(super) fn all_complete(&self) -> bool {
-        self.list[self.front..].iter().all(|c| c.json.complete())
+        self.list[self.front..].iter().all(Call::complete)
     }
 
     /// The call that a delta belongs to; `None` for a new one.
@@ -67,6 +70,13 @@ impl Calls {
     }
 }
 
+impl Call {
+    /// Whether its arguments are a whole JSON object. Bare input never says that it is.
+    fn complete(&self) -> bool {
+        !self.bare && self.json.complete()
+    }
+}
+
 impl Translator {
     /// Takes one entry of `delta.tool_calls`, or the legacy `function_call`.
     pub(super) fn call_delta(
@@ -79,10 +89,17 @@ impl Translator {
                 .map(|s| s.text().into_owned())
                 .unwrap_or_default()
         };
+        let custom = call.present("custom");
+        let function = custom.or(function);
         let (id, name) = (text(Some(call), "id"), text(function, "name"));
         let index = call.get("index").and_then(|i| i.as_f64()).map(|i| i as i64);
         let mut arguments = Vec::new();
-        if let Some(value) = function.and_then(|f| f.present("arguments")) {
+        let content = if custom.is_some() {
+            "input"
+        } else {
+            "arguments"
+        };
+        if let Some(value) = function.and_then(|f| f.present(content)) {
             match value.as_str() {
                 Some(text) => text.splice(&mut arguments),
                 None => write::escape_again(&mut arguments, &compact_of(value)),
@@ -100,6 +117,7 @@ impl Translator {
             }
         };
         let entry = &mut self.calls.list[at];
+        entry.bare |= custom.is_some();
         if entry.json.complete() && entry.arguments == arguments && !id.is_empty() {
             // The same complete call once more.
             return Ok(());
@@ -113,6 +131,10 @@ impl Translator {
                 None => entry.name.push_str(&name),
             }
         }
+        if self.emitter.plan.seal.is_some() {
+            self.carrier.call(at as u64, call);
+        }
+        let entry = &mut self.calls.list[at];
         entry.json.feed(&arguments);
         entry.arguments.extend_from_slice(&arguments);
         self.held_space.clear();
@@ -125,12 +147,13 @@ impl Translator {
             let Some(call) = self.calls.list.get(self.calls.front) else {
                 return;
             };
-            if call.arguments.is_empty() && !call.json.complete() {
+            if call.arguments.is_empty() && !call.complete() {
                 return;
             }
             self.stream_call(out);
             let front = self.calls.front;
-            if front + 1 == self.calls.list.len() || !self.calls.list[front].json.complete() {
+            let call = &self.calls.list[front];
+            if front + 1 == self.calls.list.len() || !call.bare && !call.complete() {
                 return;
             }
             self.close_call(false, out);
@@ -146,6 +169,7 @@ impl Translator {
         let Call {
             arguments,
             sent,
+            bare,
             open: Some(open),
             ..
         } = call
@@ -156,6 +180,7 @@ impl Translator {
         *sent = arguments.len();
         let (kind, delta) = match open.kind {
             ToolKind::Function => ("response.function_call_arguments.delta", news),
+            ToolKind::Custom if *bare => ("response.custom_tool_call_input.delta", news),
             ToolKind::Custom => {
                 open.unwrapper.feed(news);
                 (
@@ -183,12 +208,18 @@ impl Translator {
         self.close_open(false, out);
         let fresh = self.emitter.id("call_");
         let call = &mut self.calls.list[front];
-        let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-        if call.id.is_empty() || call.id.len() > 64 || !call.id.chars().all(legal) {
-            call.id = fresh;
-        }
+        call.id = match call.id.as_str() {
+            "" => fresh,
+            id => call_id::encode(id),
+        };
+        self.carrier.call_named(front as u64, &call.id);
         let tool = self.emitter.plan.tools.by_flat(&call.name).cloned();
-        let kind = tool.as_ref().map_or(ToolKind::Function, |t| t.kind);
+        let unknown = if call.bare {
+            ToolKind::Custom
+        } else {
+            ToolKind::Function
+        };
+        let kind = tool.as_ref().map_or(unknown, |t| t.kind);
         let mut names = b",\"call_id\":".to_vec();
         write::string(&mut names, &call.id);
         if matches!(kind, ToolKind::Function | ToolKind::Custom) {
@@ -223,8 +254,8 @@ impl Translator {
             return;
         };
         self.calls.front += 1;
-        let cut = cut && !call.json.complete();
-        if call.arguments.is_empty() && !cut {
+        let cut = cut && !call.complete();
+        if call.arguments.is_empty() && !cut && !call.bare {
             call.arguments.extend_from_slice(b"{}");
             self.calls.front -= 1;
             self.stream_call(out);
@@ -233,6 +264,7 @@ impl Translator {
         let call = &mut self.calls.list[self.calls.front - 1];
         let Call {
             arguments,
+            bare,
             open: Some(open),
             ..
         } = call
@@ -243,6 +275,11 @@ impl Translator {
             ToolKind::Function => (
                 "response.function_call_arguments.done",
                 b",\"arguments\":",
+                arguments,
+            ),
+            ToolKind::Custom if *bare => (
+                "response.custom_tool_call_input.done",
+                b",\"input\":",
                 arguments,
             ),
             ToolKind::Custom => {
@@ -291,6 +328,7 @@ impl Translator {
         }
         self.calls.list.clear();
         self.calls.front = 0;
+        self.carrier.calls_closed();
         let reasoning = std::mem::take(&mut self.calls.late_reasoning);
         self.reasoning(&reasoning, out);
         let text = std::mem::take(&mut self.late_text);

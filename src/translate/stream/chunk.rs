@@ -2,9 +2,11 @@
 
 use super::item::{Open, Part};
 use super::think::{self, Said};
-use super::{Finish, State, Translator, Usage};
+use super::{Finish, State, Translator};
 use crate::error::Error;
 use crate::json::{Kind as JsonKind, Str, Value, write};
+use crate::translate::diagnostic::Diagnostic;
+use crate::translate::usage;
 
 /// Whether an event is an error in one of the shapes that providers use.
 pub(super) fn is_error(chunk: Value<'_>, event: &[u8]) -> bool {
@@ -27,15 +29,17 @@ const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"
 
 impl Translator {
     pub(super) fn chunk(&mut self, chunk: Value<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let mut usage = usage_of(chunk.present("usage"))
-            .or_else(|| usage_of(chunk.present("x_groq").and_then(|x| x.present("usage"))));
+        let mut usage = usage::of_chunk(chunk);
+        self.sources_of_chunk(chunk);
         let first = |c: &Value<'_>| c.get("index").and_then(|i| i.as_u64()).unwrap_or(0) == 0;
         let choice = chunk.present("choices").and_then(|c| c.items().find(first));
         if let Some(choice) = choice {
-            usage = usage.or_else(|| usage_of(choice.present("usage")));
-            let delta = choice
-                .present("delta")
-                .or_else(|| choice.present("message"));
+            usage = usage.or_else(|| usage::of_chat(choice.present("usage")));
+            let delta = choice.present("delta");
+            self.deltas |= delta.is_some_and(|d| d.entries().next().is_some());
+            // Some providers end a stream by the whole message, which was said already.
+            let whole = choice.present("message").filter(|_| !self.deltas);
+            let delta = delta.or(whole);
             if let (Some(delta), None) = (delta, &self.finish) {
                 self.delta(delta, choice, out)?;
             }
@@ -61,6 +65,12 @@ impl Translator {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.charge(delta.raw().len())?;
+        self.sources_of(delta);
+        for lost in ["audio", "images"] {
+            if delta.present(lost).is_some() {
+                self.drop_part(lost);
+            }
+        }
         self.reasoning_of(delta, out);
         if let Some(content) = delta.present("content") {
             let logprobs = logprobs_of(choice);
@@ -90,7 +100,24 @@ impl Translator {
         Ok(())
     }
 
+    /// Notes, once, that a part of the answer has no place in the client's dialect.
+    fn drop_part(&mut self, name: &str) {
+        let path = format!("choices[0].delta.{name}");
+        if self.dropped.iter().all(|d| d.path != path) {
+            self.dropped.push(Diagnostic {
+                code: "output.dropped",
+                path,
+                message: "The answer held content that has no place in a response.".into(),
+            });
+        }
+    }
+
     fn reasoning_of(&mut self, delta: Value<'_>, out: &mut Vec<u8>) {
+        let details = delta.present("reasoning_details");
+        if let Some(details) = details.filter(|_| self.emitter.plan.seal.is_some()) {
+            self.carrier
+                .details(details, self.emitter.plan.rules.cumulative);
+        }
         for name in REASONING {
             let Some(text) = delta.str(name).filter(|t| !t.is_empty()) else {
                 continue;
@@ -100,7 +127,7 @@ impl Translator {
             }
             return;
         }
-        let Some(details) = delta.present("reasoning_details") else {
+        let Some(details) = details else {
             return;
         };
         for detail in details.items() {
@@ -119,6 +146,9 @@ impl Translator {
         self.settle_calls(out);
         let mut escaped = Vec::new();
         text.splice(&mut escaped);
+        if self.emitter.plan.rules.cumulative {
+            escaped = fresh(&mut self.repeated.reasoning, escaped);
+        }
         if self.calls.is_open() {
             // A call is unfinished, and items do not interleave: thoughts cannot wait in order.
             return self.late_text_for_reasoning(escaped);
@@ -162,6 +192,12 @@ impl Translator {
         }
         let mut escaped = Vec::new();
         text.splice(&mut escaped);
+        if self.emitter.plan.rules.cumulative {
+            escaped = fresh(&mut self.repeated.text, escaped);
+        }
+        if escaped.is_empty() {
+            return;
+        }
         if self.think.is_off() {
             return self.text(Part::Text, &escaped, logprobs, out);
         }
@@ -214,6 +250,22 @@ impl Translator {
     }
 }
 
+/// What is new in `text`, where providers repeat what they have said.
+fn fresh(said: &mut Vec<u8>, text: Vec<u8>) -> Vec<u8> {
+    match text.strip_prefix(&said[..]) {
+        Some(news) => {
+            let news = news.to_vec();
+            *said = text;
+            news
+        }
+        // A plain delta after all.
+        None => {
+            said.extend_from_slice(&text);
+            text
+        }
+    }
+}
+
 /// Go's encoder writes `<` as `\u003c`.
 fn plain_angles(escaped: &[u8]) -> Vec<u8> {
     if memchr::memmem::find(escaped, b"\\u003").is_none() {
@@ -224,41 +276,6 @@ fn plain_angles(escaped: &[u8]) -> Vec<u8> {
     text.replace("\\u003C", "<")
         .replace("\\u003E", ">")
         .into_bytes()
-}
-
-/// The token counts of a chat answer, in all the places where providers put them.
-fn usage_of(usage: Option<Value<'_>>) -> Option<Usage> {
-    let usage = usage?;
-    let number = |object: Value<'_>, name: &str| object.get(name).and_then(|n| n.as_u64());
-    let either = |a: &str, b: &str| number(usage, a).or_else(|| number(usage, b));
-    let detail = |object: &str, name: &str| usage.present(object).and_then(|o| number(o, name));
-    let input = either("prompt_tokens", "input_tokens").unwrap_or(0);
-    let mut output = either("completion_tokens", "output_tokens").unwrap_or(0);
-    let total = number(usage, "total_tokens").unwrap_or(0);
-    let reasoning = detail("completion_tokens_details", "reasoning_tokens")
-        .or_else(|| number(usage, "reasoning_tokens"))
-        .unwrap_or(0);
-    if input == 0 && output == 0 && total == 0 {
-        return None;
-    }
-    if reasoning > 0 && total == input + output + reasoning {
-        // xAI counts reasoning beside the completion, not inside it.
-        output += reasoning;
-    }
-    let cached = detail("prompt_tokens_details", "cached_tokens")
-        .or_else(|| number(usage, "prompt_cache_hit_tokens"))
-        .or_else(|| number(usage, "cached_tokens"))
-        .unwrap_or(0);
-    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
-        .or_else(|| number(usage, "cache_creation_input_tokens"))
-        .unwrap_or(0);
-    Some(Usage {
-        input,
-        cached: cached.min(input),
-        cache_write,
-        output,
-        reasoning: reasoning.min(output),
-    })
 }
 
 /// The entries of `choices[].logprobs.content`, as the Responses API writes them.

@@ -134,22 +134,66 @@ impl Translator {
             typed_text(&mut item, b"", part, &text);
             item.extend_from_slice(b"]");
         }
-        if let Some((key, profile)) = self.emitter.plan.seal.clone() {
-            let nonce = self.emitter.nonce();
-            let sealed = seal(
-                &key,
-                nonce,
-                &Sealed {
-                    profile,
-                    escaped_text: text,
-                },
-            );
-            item.extend_from_slice(b",\"encrypted_content\":");
-            write::string(&mut item, &sealed);
-        }
+        let details = self.carrier.take_details();
+        self.seal_into(&mut item, text, details);
         item.extend_from_slice(status(cut));
         item.push(b'}');
         self.emitter.item_done(out, &item);
+    }
+
+    /// Appends `encrypted_content`, if the client wants it.
+    fn seal_into(&mut self, item: &mut Vec<u8>, escaped_text: Vec<u8>, extra: Vec<u8>) {
+        let Some((key, profile)) = self.emitter.plan.seal.clone() else {
+            return;
+        };
+        let nonce = self.emitter.nonce();
+        let sealed = Sealed {
+            profile,
+            escaped_text,
+            extra,
+        };
+        item.extend_from_slice(b",\"encrypted_content\":");
+        write::string(item, &seal(&key, nonce, &sealed));
+    }
+
+    /// What the provider wants back and came too late for a reasoning item travels in one of
+    /// its own, at the end: it still belongs to this turn.
+    pub(super) fn carry(&mut self, out: &mut Vec<u8>) {
+        let extra = self.carrier.take_all();
+        if extra.is_empty() || self.emitter.plan.seal.is_none() {
+            return;
+        }
+        let id = self.emitter.id("rs_");
+        let mut item =
+            format!("{{\"id\":\"{id}\",\"type\":\"reasoning\",\"summary\":[]").into_bytes();
+        self.emitter.item_added(out, &[&item[..], b"}"].concat());
+        self.seal_into(&mut item, Vec::new(), extra);
+        item.extend_from_slice(status(false));
+        item.push(b'}');
+        self.emitter.item_done(out, &item);
+    }
+
+    /// The provider's web search as an item: before the message, or behind one that was open.
+    pub(super) fn close_search(&mut self, out: &mut Vec<u8>) {
+        if !self.emitter.plan.web_search || self.state != State::Committed {
+            return;
+        }
+        let Some(action) = self.sources.take_search() else {
+            return;
+        };
+        let id = self.emitter.id("ws_");
+        let item = |status: &str| {
+            let head = format!(
+                "{{\"id\":\"{id}\",\"type\":\"web_search_call\",\"status\":\"{status}\",\"action\":"
+            );
+            [head.as_bytes(), &action, b"}"].concat()
+        };
+        self.emitter.item_added(out, &item("in_progress"));
+        for kind in ["in_progress", "searching", "completed"] {
+            let kind = format!("response.web_search_call.{kind}");
+            self.emitter.item_event(out, &kind, &id, None, |_| {});
+        }
+        self.emitter.item_done(out, &item("completed"));
     }
 
     /// Text, or a refusal, with what was held back before it.
@@ -157,6 +201,7 @@ impl Translator {
         self.commit(out);
         if !matches!(self.open, Open::Message { .. }) {
             self.close_open(false, out);
+            self.close_search(out);
             let id = self.emitter.id("msg_");
             let item = format!(
                 "{{\"id\":\"{id}\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}"
@@ -239,7 +284,7 @@ impl Translator {
         self.emitter
             .item_event(out, "response.content_part.added", id, at, |out| {
                 out.extend_from_slice(b",\"part\":");
-                message_part(out, *part, b"", b"");
+                message_part(out, *part, b"", b"", b"");
             });
     }
 
@@ -260,6 +305,22 @@ impl Translator {
             Part::Text => ("response.output_text.done", &b",\"text\":"[..]),
         };
         let at = Some(("content_index", *index));
+        let mut annotations = Vec::new();
+        if *part == Part::Text {
+            for (n, annotation) in self.sources.take_annotations(text).into_iter().enumerate() {
+                let kind = "response.output_text.annotation.added";
+                self.emitter.item_event(out, kind, id, at, |out| {
+                    out.extend_from_slice(b",\"annotation_index\":");
+                    write::uint(out, n as u64);
+                    out.extend_from_slice(b",\"annotation\":");
+                    out.extend_from_slice(&annotation);
+                });
+                if n > 0 {
+                    annotations.push(b',');
+                }
+                annotations.extend_from_slice(&annotation);
+            }
+        }
         self.emitter.item_event(out, kind, id, at, |out| {
             out.extend_from_slice(field);
             write::quoted(out, text);
@@ -272,12 +333,12 @@ impl Translator {
         self.emitter
             .item_event(out, "response.content_part.done", id, at, |out| {
                 out.extend_from_slice(b",\"part\":");
-                message_part(out, *part, text, logprobs);
+                message_part(out, *part, text, &annotations, logprobs);
             });
         if !parts.is_empty() {
             parts.push(b',');
         }
-        message_part(parts, *part, text, logprobs);
+        message_part(parts, *part, text, &annotations, logprobs);
     }
 
     /// Closes the reasoning or message item that is open, if one is.
@@ -327,7 +388,7 @@ fn typed_text(out: &mut Vec<u8>, before: &[u8], kind: &[u8], text: &[u8]) {
     out.push(b'}');
 }
 
-fn message_part(out: &mut Vec<u8>, part: Part, text: &[u8], logprobs: &[u8]) {
+fn message_part(out: &mut Vec<u8>, part: Part, text: &[u8], annotations: &[u8], logprobs: &[u8]) {
     match part {
         Part::Refusal => {
             out.extend_from_slice(b"{\"type\":\"refusal\",\"refusal\":");
@@ -336,7 +397,9 @@ fn message_part(out: &mut Vec<u8>, part: Part, text: &[u8], logprobs: &[u8]) {
         Part::Text => {
             out.extend_from_slice(b"{\"type\":\"output_text\",\"text\":");
             write::quoted(out, text);
-            out.extend_from_slice(b",\"annotations\":[],\"logprobs\":[");
+            out.extend_from_slice(b",\"annotations\":[");
+            out.extend_from_slice(annotations);
+            out.extend_from_slice(b"],\"logprobs\":[");
             out.extend_from_slice(logprobs);
             out.push(b']');
         }

@@ -1,15 +1,17 @@
-//! `<think>` tags inside content, split anywhere (some servers have no field for reasoning).
+//! Tags around reasoning inside content, split anywhere (some servers have no field for it).
 
 /// Where the text stands in relation to the tags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     /// Tags are not looked for, or the reasoning is over.
     Off,
-    /// At the start of the answer, where `<think>` may stand.
+    /// At the start of the answer, where a tag may stand.
     Start,
-    /// Inside.
-    Inside,
-    /// Behind `</think>`, where line ends are dropped.
+    /// At the start of an answer whose first tag stands in the prompt, but may be repeated.
+    Prefilled,
+    /// Inside the tag of that number.
+    Inside(usize),
+    /// Behind the closing tag, where line ends are dropped.
     Behind,
 }
 
@@ -25,16 +27,28 @@ pub(super) enum Said {
 pub(super) struct Think {
     state: State,
     held: Vec<u8>,
+    /// Opening and closing tags.
+    tags: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-const OPEN: &[u8] = b"<think>";
-const CLOSE: &[u8] = b"</think>";
-
 impl Think {
-    pub(super) fn new(enabled: bool) -> Self {
+    /// Looks for these tags (names only), if any. `prefilled`: the first one is open already.
+    pub(super) fn new(tags: &[String], prefilled: bool) -> Self {
+        let state = match (tags.is_empty(), prefilled) {
+            (true, _) => State::Off,
+            (_, true) => State::Prefilled,
+            _ => State::Start,
+        };
+        let pair = |tag: &String| {
+            (
+                format!("<{tag}>").into_bytes(),
+                format!("</{tag}>").into_bytes(),
+            )
+        };
         Think {
-            state: if enabled { State::Start } else { State::Off },
+            state,
             held: Vec::new(),
+            tags: tags.iter().map(pair).collect(),
         }
     }
 
@@ -55,39 +69,43 @@ impl Think {
                     }
                     return;
                 }
-                State::Start => {
+                State::Start | State::Prefilled => {
                     let begin = skip_space(rest);
-                    if rest[begin..].starts_with(OPEN) {
-                        rest = &rest[begin + OPEN.len()..];
-                        self.state = State::Inside;
-                    } else if OPEN.starts_with(&rest[begin..]) || rest[begin..] == *b"\\" {
+                    let opens = |(open, _): &(Vec<u8>, Vec<u8>)| rest[begin..].starts_with(open);
+                    let may = |(open, _): &(Vec<u8>, Vec<u8>)| open.starts_with(&rest[begin..]);
+                    if let Some(tag) = self.tags.iter().position(opens) {
+                        rest = &rest[begin + self.tags[tag].0.len()..];
+                        self.state = State::Inside(tag);
+                    } else if self.tags.iter().any(may) || rest[begin..] == *b"\\" {
                         self.held = rest.to_vec();
                         return;
+                    } else if self.state == State::Prefilled {
+                        self.state = State::Inside(0);
                     } else {
                         self.state = State::Off;
                     }
                 }
-                State::Inside => match memchr::memmem::find(rest, CLOSE) {
-                    Some(at) => {
+                State::Inside(tag) => {
+                    let close = &self.tags[tag].1;
+                    if let Some(at) = memchr::memmem::find(rest, close) {
                         if at > 0 {
                             say(Said::Reasoning, &rest[..at]);
                         }
-                        rest = &rest[at + CLOSE.len()..];
+                        rest = &rest[at + close.len()..];
                         self.state = State::Behind;
+                        continue;
                     }
-                    None => {
-                        let keep = (1..CLOSE.len().min(rest.len() + 1))
-                            .rev()
-                            .find(|n| rest.ends_with(&CLOSE[..*n]))
-                            .unwrap_or(0);
-                        let (now, later) = rest.split_at(rest.len() - keep);
-                        if !now.is_empty() {
-                            say(Said::Reasoning, now);
-                        }
-                        self.held = later.to_vec();
-                        return;
+                    let keep = (1..close.len().min(rest.len() + 1))
+                        .rev()
+                        .find(|n| rest.ends_with(&close[..*n]))
+                        .unwrap_or(0);
+                    let (now, later) = rest.split_at(rest.len() - keep);
+                    if !now.is_empty() {
+                        say(Said::Reasoning, now);
                     }
-                },
+                    self.held = later.to_vec();
+                    return;
+                }
                 State::Behind => {
                     while let Some(tail) = rest.strip_prefix(b"\\n") {
                         rest = tail;
@@ -104,10 +122,9 @@ impl Think {
     /// The answer is over: what was held back is what it seemed to be.
     pub(super) fn finish(&mut self) -> Option<(Said, Vec<u8>)> {
         let held = std::mem::take(&mut self.held);
-        let said = if self.state == State::Inside {
-            Said::Reasoning
-        } else {
-            Said::Text
+        let said = match self.state {
+            State::Inside(_) => Said::Reasoning,
+            _ => Said::Text,
         };
         (!held.is_empty()).then_some((said, held))
     }

@@ -4,9 +4,9 @@ use super::items::{Item, ItemKind, Thought, find, slot};
 use super::{State, Translator, failure};
 use crate::error::Error;
 use crate::json::{Kind, Str, Value, write};
-use crate::translate::passthrough::usage_of;
 use crate::translate::reverse::{FORMAT_RAW, FORMAT_SEALED, SEALED_FOR};
 use crate::translate::seal;
+use crate::translate::usage;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -271,6 +271,7 @@ impl Translator {
                 let sealed = seal::Sealed {
                     profile: format!("{profile}{SEALED_FOR}"),
                     escaped_text,
+                    extra: Vec::new(),
                 };
                 let envelope = seal::seal(key, self.nonce(), &sealed);
                 entry.extend_from_slice(envelope.as_bytes());
@@ -329,9 +330,11 @@ impl Translator {
         status: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let usage = response.present("usage");
-        let counted = usage.is_some_and(|u| u.present("input_tokens").is_some());
-        self.usage = usage_of(response).filter(|_| counted).or(self.usage);
+        let counts = response.present("usage");
+        let counted = counts.is_some_and(|u| u.present("input_tokens").is_some());
+        self.usage = usage::of_response(response)
+            .filter(|_| counted)
+            .or(self.usage);
         let inside = response.str("status").map(|s| s.text());
         let end = match status.or(inside.as_deref()) {
             Some("failed") => return Err(failure::of_response(response)),

@@ -1,0 +1,128 @@
+//! How the provider's answer becomes the client's.
+
+use crate::error::Error;
+use crate::json::Tape;
+use crate::translate::diagnostic::Diagnostic;
+use crate::translate::passthrough::Tap;
+use crate::translate::stream::{Progress, Sink, Translator, UpstreamEnd, Usage};
+use crate::translate::usage;
+
+/// How the answer's body becomes the client's.
+pub(super) enum Mode {
+    /// Untouched, with a tap; with the usage of a whole object.
+    Pass(Box<Tap>, Option<Usage>),
+    /// A chat answer becomes a response.
+    Translate(Box<Translator>, Sink),
+}
+
+impl Mode {
+    /// Takes the next bytes of a stream; `true` when the client has everything.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
+        match self {
+            Mode::Pass(tap, _) => tap.feed(bytes, out).map(|()| false),
+            Mode::Translate(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
+        }
+    }
+
+    /// Takes a whole object; `true` when the client has everything.
+    pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
+        match self {
+            Mode::Pass(..) => Ok(true),
+            Mode::Translate(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
+        }
+    }
+
+    /// The upstream body has ended.
+    pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Mode::Pass(tap, _) => {
+                tap.finish(&end, out);
+                Ok(())
+            }
+            Mode::Translate(t, _) => t.finish(end, out),
+        }
+    }
+
+    /// Starts the client's stream although there is no output yet.
+    pub fn commit(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Mode::Pass(..) => {}
+            Mode::Translate(t, _) => t.commit(out),
+        }
+    }
+
+    /// Says that the stream lives.
+    pub fn keepalive(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Mode::Pass(..) => {}
+            Mode::Translate(t, _) => t.keepalive(out),
+        }
+    }
+
+    /// Tells the wall clock, in Unix seconds.
+    pub fn set_now(&mut self, unix_s: u64) {
+        match self {
+            Mode::Pass(..) => {}
+            Mode::Translate(t, _) => t.set_now(unix_s),
+        }
+    }
+
+    /// Notes what a whole object that is passed through cost.
+    pub fn look_at_object(&mut self, body: &[u8]) {
+        if let Mode::Pass(_, cost) = self {
+            let mut tape = Tape::new();
+            let object = tape.parse(body).ok();
+            *cost = object.and_then(|o| match o.get("choices") {
+                Some(_) => usage::of_chunk(o),
+                None => usage::of_response(o),
+            });
+        }
+    }
+
+    /// Whether the answer goes through untouched.
+    pub fn passes(&self) -> bool {
+        matches!(self, Mode::Pass(..))
+    }
+
+    /// Whether the client gets a stream that is made here.
+    pub fn makes_stream(&self) -> bool {
+        matches!(self, Mode::Translate(_, Sink::Sse))
+    }
+
+    /// Whether the client gets one object that is made here.
+    pub fn gives_object(&self) -> bool {
+        matches!(self, Mode::Translate(_, Sink::Json))
+    }
+
+    /// Whether only the end of the upstream body is outstanding.
+    pub fn finishing(&self) -> bool {
+        match self {
+            Mode::Pass(..) => false,
+            Mode::Translate(t, _) => t.finishing(),
+        }
+    }
+
+    /// How it ended, for the log.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
+            Mode::Translate(t, _) => t.status().unwrap_or("open"),
+        }
+    }
+
+    /// Token counts, once known.
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            Mode::Pass(tap, cost) => tap.usage().or(*cost),
+            Mode::Translate(t, _) => t.usage(),
+        }
+    }
+
+    /// What of the answer was dropped.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Mode::Pass(..) => &[],
+            Mode::Translate(t, _) => t.diagnostics(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The request for one target, and the machine for its answer.
+
+use super::answer::Framing;
+use super::endpoint::Endpoint;
+use super::mode::Mode;
+use super::upstream;
+use crate::config::{Snapshot, Target};
+use crate::error::{Error, Kind, Source};
+use crate::http::head::RequestHead;
+use crate::json::Value;
+use crate::provider::profile::Wire;
+use crate::translate::diagnostic::Diagnostic;
+use crate::translate::passthrough::Tap;
+use crate::translate::stream::{Plan, Rules, Sink, Translator};
+use crate::translate::{request, rewrite, snapshot};
+
+/// What an attempt is made from.
+pub struct Order<'a> {
+    /// The configuration in force.
+    pub snapshot: &'a Snapshot,
+    /// What the client asked for.
+    pub endpoint: Endpoint,
+    /// Who is asked.
+    pub target: Target,
+    /// The client's body, scanned.
+    pub request: Value<'a>,
+    /// The client's body.
+    pub body: &'a [u8],
+    /// The client's head.
+    pub head: &'a RequestHead,
+    /// How the client is answered.
+    pub framing: Framing,
+    /// Randomness that no other attempt has.
+    pub seed: [u8; 32],
+    /// The wall clock, in Unix seconds.
+    pub unix_s: u64,
+}
+
+/// A request that is ready to be sent.
+pub(super) struct Prepared {
+    /// Head and body.
+    pub request: Vec<u8>,
+    pub mode: Mode,
+    /// The client asked for a stream.
+    pub streaming: bool,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Translates the request for the target.
+pub(super) fn prepare(order: &Order<'_>) -> Result<Prepared, Error> {
+    let profile = order.target.provider.profile.for_model(&order.target.model);
+    match (order.endpoint, profile.wire) {
+        (Endpoint::Responses, Wire::Chat) => translated(order),
+        (Endpoint::Responses, Wire::Responses) => Ok(responses_passed(order)),
+        (Endpoint::Chat, Wire::Chat) => Ok(chat_passed(order)),
+        _ => {
+            let message =
+                "This model is served by a Responses provider; ask for it on /v1/responses.";
+            Err(Error::new(Source::Gateway, Kind::Unsupported, message).with_param("model"))
+        }
+    }
+}
+
+fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
+    let profile = order.target.provider.profile.for_model(&order.target.model);
+    let cx = request::Context {
+        profile,
+        model: &order.target.model,
+        seal_key: &order.snapshot.seal_key,
+    };
+    let translated = request::translate(order.request, cx)?;
+    let codex = order
+        .head
+        .headers
+        .get("originator")
+        .is_some_and(|o| o.starts_with("codex"));
+    let requested = order.request.str("model").map(|m| m.text());
+    let requested = requested.unwrap_or_default();
+    let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
+    let sink = match translated.stream {
+        true => Sink::Sse,
+        false => Sink::Json,
+    };
+    let seal = translated
+        .encrypted_reasoning
+        .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
+    let plan = Plan {
+        sink,
+        response_id: response_id(&order.seed),
+        created_at: order.unix_s,
+        echo,
+        tools: translated.tools,
+        reasoning_summary: translated.reasoning_summary,
+        seal,
+        seed: order.seed,
+        rules: Rules::of(profile),
+        web_search: translated.web_search,
+        refusal_as_text: codex,
+    };
+    Ok(Prepared {
+        request: upstream::request(
+            &order.target,
+            "/chat/completions",
+            translated.stream,
+            &translated.body,
+        ),
+        mode: Mode::Translate(Box::new(Translator::new(plan)), sink),
+        streaming: translated.stream,
+        diagnostics: translated.diagnostics,
+    })
+}
+
+fn responses_passed(order: &Order<'_>) -> Prepared {
+    let target = &order.target;
+    let profile = target.provider.profile.for_model(&target.model);
+    let mut diagnostics = Vec::new();
+    let body = rewrite::rewrite(
+        order.request,
+        order.body,
+        &target.model,
+        profile,
+        &mut diagnostics,
+    );
+    let streaming = wants_stream(order.request);
+    Prepared {
+        request: upstream::request(target, "/responses", streaming, &body),
+        mode: Mode::Pass(Box::new(Tap::responses()), None),
+        streaming,
+        diagnostics,
+    }
+}
+
+fn chat_passed(order: &Order<'_>) -> Prepared {
+    let target = &order.target;
+    let body = rewrite::rename(order.request, order.body, &target.model);
+    let streaming = wants_stream(order.request);
+    Prepared {
+        request: upstream::request(target, "/chat/completions", streaming, &body),
+        mode: Mode::Pass(Box::new(Tap::chat()), None),
+        streaming,
+        diagnostics: Vec::new(),
+    }
+}
+
+fn wants_stream(request: Value<'_>) -> bool {
+    request.get("stream").and_then(|s| s.as_bool()) == Some(true)
+}
+
+fn response_id(seed: &[u8; 32]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, seed);
+    let mut id = String::from("resp_");
+    for byte in &digest.as_ref()[..24] {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id
+}

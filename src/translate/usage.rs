@@ -1,0 +1,62 @@
+//! Token counts, wherever providers put them (SPEC 4.3).
+
+use super::stream::Usage;
+use crate::json::Value;
+
+/// The token counts of a chunk or of a whole chat answer.
+pub fn of_chunk(chunk: Value<'_>) -> Option<Usage> {
+    of_chat(chunk.present("usage"))
+        .or_else(|| of_chat(chunk.present("x_groq").and_then(|x| x.present("usage"))))
+}
+
+/// The token counts of a chat answer, in all the places where providers put them.
+pub fn of_chat(usage: Option<Value<'_>>) -> Option<Usage> {
+    let usage = usage?;
+    let number = |object: Value<'_>, name: &str| object.get(name).and_then(|n| n.as_u64());
+    let either = |a: &str, b: &str| number(usage, a).or_else(|| number(usage, b));
+    let detail = |object: &str, name: &str| usage.present(object).and_then(|o| number(o, name));
+    let input = either("prompt_tokens", "input_tokens").unwrap_or(0);
+    let mut output = either("completion_tokens", "output_tokens").unwrap_or(0);
+    let total = number(usage, "total_tokens").unwrap_or(0);
+    let reasoning = detail("completion_tokens_details", "reasoning_tokens")
+        .or_else(|| number(usage, "reasoning_tokens"))
+        .unwrap_or(0);
+    if input == 0 && output == 0 && total == 0 {
+        return None;
+    }
+    if reasoning > 0 && total == input + output + reasoning {
+        // xAI counts reasoning beside the completion, not inside it.
+        output += reasoning;
+    }
+    let cached = detail("prompt_tokens_details", "cached_tokens")
+        .or_else(|| number(usage, "prompt_cache_hit_tokens"))
+        .or_else(|| number(usage, "cached_tokens"))
+        .unwrap_or(0);
+    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
+        .or_else(|| number(usage, "cache_creation_input_tokens"))
+        .unwrap_or(0);
+    Some(Usage {
+        input,
+        cached: cached.min(input),
+        cache_write,
+        output,
+        reasoning: reasoning.min(output),
+    })
+}
+
+/// The usage of a Responses object.
+pub fn of_response(response: Value<'_>) -> Option<Usage> {
+    let usage = response.present("usage")?;
+    let detail = |object: &str, name: &str| usage.present(object).map_or(0, |o| number(o, name));
+    Some(Usage {
+        input: number(usage, "input_tokens"),
+        cached: detail("input_tokens_details", "cached_tokens"),
+        cache_write: detail("input_tokens_details", "cache_write_tokens"),
+        output: number(usage, "output_tokens"),
+        reasoning: detail("output_tokens_details", "reasoning_tokens"),
+    })
+}
+
+fn number(object: Value<'_>, name: &str) -> u64 {
+    object.get(name).and_then(|n| n.as_u64()).unwrap_or(0)
+}

@@ -1,0 +1,107 @@
+//! Proof by clients that nobody here wrote: OpenAI's SDKs for Python and JavaScript and the
+//! Agents SDK run their own suites (`tests/sdk/`) against Strait.
+
+use crate::judge::python;
+use crate::provider::Provider;
+use crate::sdk_script::{CLIENT_KEY, DEEP, PLAIN, Script};
+use crate::skip;
+use crate::strait::Strait;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk")
+}
+
+/// Runs `command` with Strait's base URL as its last argument. Every scenario has to be `ok`, and
+/// the provider must have liked every request. `left` is how many streams the suite leaves early.
+fn run(command: &mut Command, scenarios_min: usize, left: usize) {
+    let script = Script::default();
+    let teller = script.clone();
+    let provider = Provider::answering(move |seen| teller.answer(seen));
+    let more = format!(
+        "[providers.deep]\nprofile = \"deepseek\"\nbase_url = \"{}\"\napi_key = \"sk-test-provider-key\"\n\
+         [models]\nchat = \"mock/{PLAIN}\"\ndeep = \"deep/{DEEP}\"\n\
+         [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n",
+        provider.url()
+    );
+    let strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
+    let output = command
+        .arg(format!("http://{}/v1", strait.address))
+        .env("OPENAI_API_KEY", CLIENT_KEY)
+        .env("OPENAI_AGENTS_DISABLE_TRACING", "1")
+        .env_remove("OPENAI_BASE_URL")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env_remove("ALL_PROXY")
+        .env_remove("all_proxy")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let faults = script.faults().join("\n");
+    let good = stdout.lines().filter(|l| l.starts_with("ok ")).count();
+    assert!(
+        output.status.success() && faults.is_empty() && good >= scenarios_min,
+        "{good} scenarios are ok, at least {scenarios_min} have to be\n{stdout}\n{stderr}\n{faults}"
+    );
+    for _ in 0..left {
+        let closed = provider.gone.recv_timeout(Duration::from_secs(5));
+        closed.expect("a stream that its reader left is closed upstream");
+    }
+}
+
+fn run_python(suite: &str, scenarios_min: usize, left: usize) {
+    let Some(python) = python() else {
+        return skip("no Python with venv and pip, so no SDK for Python");
+    };
+    let mut command = Command::new(python);
+    run(command.arg(here().join(suite)), scenarios_min, left);
+}
+
+#[test]
+fn openai_for_python() {
+    run_python("suite.py", 89, 2);
+}
+
+#[test]
+fn the_agents_sdk() {
+    run_python("agents_suite.py", 58, 0);
+}
+
+#[test]
+fn openai_for_javascript() {
+    if !installed() {
+        return skip("no Node, or npm could not install the SDK for JavaScript");
+    }
+    let mut command = Command::new("node");
+    run(command.arg(here().join("suite.mjs")), 63, 1);
+}
+
+/// Whether the SDK for JavaScript is there in the version that `package.json` pins.
+fn installed() -> bool {
+    let dir = here();
+    let good = || {
+        let read = |file: &str| std::fs::read_to_string(dir.join(file)).ok();
+        let wanted: serde_json::Value = serde_json::from_str(&read("package.json")?).ok()?;
+        for (name, version) in wanted["dependencies"].as_object()? {
+            let own = read(&format!("node_modules/{name}/package.json"))?;
+            let own: serde_json::Value = serde_json::from_str(&own).ok()?;
+            (own["version"] == *version).then_some(())?;
+        }
+        let node = Command::new("node").arg("--version").output().ok()?;
+        node.status.success().then_some(())
+    };
+    if good().is_none() {
+        let npm = Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--silent"])
+            .current_dir(&dir)
+            .status();
+        if !npm.is_ok_and(|s| s.success()) {
+            return false;
+        }
+    }
+    good().is_some()
+}
