@@ -1,5 +1,7 @@
 //! The two dialects joined.
 
+#[cfg(test)]
+mod answer_props;
 mod blocks;
 mod call_id;
 mod calls;
