@@ -7,6 +7,8 @@ mod call_id;
 mod calls;
 mod choice;
 pub mod diagnostic;
+#[cfg(test)]
+mod dialect_tests;
 mod effort;
 mod fields;
 mod hosted;
