@@ -173,15 +173,15 @@ fn joined(events: &[Json], kind: &str) -> String {
 }
 
 /// A chat stream put together again: reasoning, text, calls, finish, usage.
-fn gathered(
-    out: &[u8],
-) -> (
+type Gathered = (
     String,
     String,
     Vec<(String, String)>,
     String,
     Option<(u64, u64)>,
-) {
+);
+
+fn gathered(out: &[u8]) -> Gathered {
     let (mut reasoning, mut text, mut finish) = (String::new(), String::new(), String::new());
     let mut calls: Vec<(String, String)> = Vec::new();
     let mut usage = None;
