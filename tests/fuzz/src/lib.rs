@@ -236,10 +236,16 @@ pub mod chat {
     }
 
     /// What a run came to: what was written, and the error where nothing was committed.
-    #[derive(Debug, PartialEq)]
+    #[derive(PartialEq)]
     pub struct Run {
         pub out: Vec<u8>,
         pub error: Option<Error>,
+    }
+
+    impl std::fmt::Debug for Run {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{} {:?}", String::from_utf8_lossy(&self.out), self.error)
+        }
     }
 
     fn finish(mut translator: Translator, broken: bool, mut out: Vec<u8>) -> Run {

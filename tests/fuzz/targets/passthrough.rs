@@ -10,12 +10,24 @@ use strait::translate::passthrough::Tap;
 use strait::translate::stream::UpstreamEnd;
 
 /// What a run passed on, what it added, and how it ended.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Eq, PartialEq)]
 struct Run {
     passed: Vec<u8>,
     added: Vec<u8>,
     status: Option<&'static str>,
     usage: Option<strait::translate::stream::Usage>,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (passed, added) = (self.passed.escape_ascii(), self.added.escape_ascii());
+        let len = self.passed.len();
+        write!(
+            f,
+            "{len} bytes \"{passed}\", then \"{added}\", {:?} {:?}",
+            self.status, self.usage
+        )
+    }
 }
 
 fn run(mut tap: Tap, data: &[u8], pieces: &[&[u8]], end: &UpstreamEnd) -> Run {
@@ -40,6 +52,8 @@ fn run(mut tap: Tap, data: &[u8], pieces: &[&[u8]], end: &UpstreamEnd) -> Run {
         assert!(!ended, "bytes are lost behind the end");
         failure(&out, &added);
     }
+    // An empty line more or less between frames says nothing.
+    passed.truncate(passed.trim_ascii_end().len());
     let (status, usage) = (tap.status(), tap.usage());
     let mut late = Vec::new();
     tap.finish(end, &mut late);
