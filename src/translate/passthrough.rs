@@ -104,7 +104,7 @@ impl Tap {
     }
 
     fn fail(&self, error: &Error, out: &mut Vec<u8>) {
-        let sequence = self.sequence.map_or(0, |n| n + 1);
+        let sequence = self.sequence.map_or(0, |n| n.saturating_add(1));
         out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"sequence_number\":");
         write::uint(out, sequence);
         out.extend_from_slice(b",\"code\":");
@@ -115,7 +115,7 @@ impl Tap {
         error.write_object(out);
         let head = b"}\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":";
         out.extend_from_slice(head);
-        write::uint(out, sequence + 1);
+        write::uint(out, sequence.saturating_add(1));
         out.extend_from_slice(b",\"response\":{\"id\":");
         write::quoted(out, self.response_id.as_deref().unwrap_or(b"resp_unknown"));
         out.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
@@ -283,5 +283,14 @@ mod tests {
             assert_eq!(ends, 1, "cut at {cut}: {text}");
             assert!(text.ends_with("\n\n"));
         }
+    }
+
+    #[test]
+    fn a_sequence_number_at_the_end_of_its_range_does_not_overflow() {
+        let (mut tap, mut out) = (Tap::responses(), Vec::new());
+        let frame = format!("data: {{\"sequence_number\":{}}}\n\n", u64::MAX);
+        tap.feed(frame.as_bytes(), &mut out).unwrap();
+        tap.finish(&UpstreamEnd::Clean, &mut out);
+        assert!(out.ends_with(b"}}\n\n"));
     }
 }

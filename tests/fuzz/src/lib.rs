@@ -43,6 +43,12 @@ pub fn is_json(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<&RawValue>(text).is_ok())
 }
 
+/// What serde_json's tree cannot hold although it is JSON.
+fn excused(error: &serde_json::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("recursion limit") || text.starts_with("number out of range")
+}
+
 /// The frames of a stream: their names and data.
 pub fn frames(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mut parser, mut seen) = (Frames::new(), Vec::new());
@@ -92,7 +98,8 @@ pub fn check_stream(out: &[u8]) {
         assert!(is_json(data), "{}", String::from_utf8_lossy(data));
         let value: Json = match serde_json::from_slice(data) {
             Ok(value) => value,
-            Err(e) if e.to_string().starts_with("recursion limit") => return,
+            // A model's own arguments may be JSON that serde_json's tree cannot hold.
+            Err(e) if excused(&e) => return,
             Err(e) => panic!("{e}: {}", String::from_utf8_lossy(data)),
         };
         assert_eq!(value["type"].as_str().map(str::as_bytes), Some(&event[..]));
@@ -345,7 +352,7 @@ pub mod chat {
 
 /// Profiles and oracles for `translate::request`.
 pub mod request {
-    use super::is_json;
+    use super::{excused, is_json};
     use serde_json::Value as Json;
     use std::collections::HashSet;
     use std::sync::LazyLock;
@@ -424,12 +431,6 @@ pub mod request {
                 assert!(is_json(&error.body()));
             }
         }
-    }
-
-    /// What serde_json's tree cannot hold although it is JSON.
-    fn excused(error: &serde_json::Error) -> bool {
-        let text = error.to_string();
-        text.starts_with("recursion limit") || text.starts_with("number out of range")
     }
 
     /// Parses `data` and checks it against one profile, or against all where `all`. A root that
