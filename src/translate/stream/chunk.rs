@@ -142,22 +142,22 @@ impl Translator {
     }
 
     fn reasoning_piece(&mut self, text: Str<'_>, out: &mut Vec<u8>) {
-        self.held_space.clear();
-        self.settle_calls(out);
         let mut escaped = Vec::new();
         text.splice(&mut escaped);
         if self.emitter.plan.rules.cumulative {
             escaped = fresh(&mut self.repeated.reasoning, escaped);
         }
-        if self.calls.is_open() {
-            // A call is unfinished, and items do not interleave: thoughts cannot wait in order.
-            return self.late_text_for_reasoning(escaped);
-        }
-        self.reasoning(&escaped, out);
+        self.thought(&escaped, out);
     }
 
-    fn late_text_for_reasoning(&mut self, escaped: Vec<u8>) {
-        self.calls.late_reasoning.extend_from_slice(&escaped);
+    fn thought(&mut self, escaped: &[u8], out: &mut Vec<u8>) {
+        self.held_space.clear();
+        self.settle_calls(out);
+        if self.calls.is_open() {
+            // A call is unfinished, and items do not interleave: thoughts cannot wait in order.
+            return self.calls.late_reasoning.extend_from_slice(escaped);
+        }
+        self.reasoning(escaped, out);
     }
 
     /// Mistral's list of parts: `thinking` and `text`.
@@ -212,7 +212,7 @@ impl Translator {
 
     fn say(&mut self, kind: Said, text: &[u8], out: &mut Vec<u8>) {
         match kind {
-            Said::Reasoning => self.reasoning(text, out),
+            Said::Reasoning => self.thought(text, out),
             Said::Text => self.text(Part::Text, text, b"", out),
         }
     }
@@ -268,14 +268,22 @@ fn fresh(said: &mut Vec<u8>, text: Vec<u8>) -> Vec<u8> {
 
 /// Go's encoder writes `<` as `\u003c`.
 fn plain_angles(escaped: &[u8]) -> Vec<u8> {
-    if memchr::memmem::find(escaped, b"\\u003").is_none() {
-        return escaped.to_vec();
+    let mut plain = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        plain.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        // Escapes are taken one by one: behind an escaped backslash, `u003c` is text.
+        let (text, len): (&[u8], _) = match rest.get(1..6) {
+            Some(b"u003c" | b"u003C") => (b"<", 6),
+            Some(b"u003e" | b"u003E") => (b">", 6),
+            _ => (&rest[..rest.len().min(2)], rest.len().min(2)),
+        };
+        plain.extend_from_slice(text);
+        rest = &rest[len..];
     }
-    let text = String::from_utf8_lossy(escaped);
-    let text = text.replace("\\u003c", "<").replace("\\u003e", ">");
-    text.replace("\\u003C", "<")
-        .replace("\\u003E", ">")
-        .into_bytes()
+    plain.extend_from_slice(rest);
+    plain
 }
 
 /// The entries of `choices[].logprobs.content`, as the Responses API writes them.
@@ -313,23 +321,22 @@ fn logprob(entry: Value<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"logprob\":");
     let number = entry
         .get("logprob")
-        .filter(|n| n.kind() == JsonKind::Number);
+        .filter(|n| n.as_f64().is_some_and(f64::is_finite));
     out.extend_from_slice(number.map_or(b"0", |n| n.raw()));
     out.extend_from_slice(b",\"bytes\":");
-    match entry
+    let given = entry
         .present("bytes")
-        .filter(|b| b.kind() == JsonKind::Array)
-    {
-        Some(bytes) => out.extend_from_slice(bytes.raw()),
-        None => {
-            out.push(b'[');
-            for (i, byte) in token.text().bytes().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write::uint(out, u64::from(byte));
-            }
-            out.push(b']');
+        .filter(|b| b.kind() == JsonKind::Array);
+    let bytes: Vec<u64> = match given {
+        Some(bytes) => bytes.items().filter_map(|b| b.as_u64()).collect(),
+        None => token.text().bytes().map(u64::from).collect(),
+    };
+    out.push(b'[');
+    for (i, byte) in bytes.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
         }
+        write::uint(out, byte);
     }
+    out.push(b']');
 }

@@ -236,7 +236,7 @@ fn write_usage(out: &mut Vec<u8>, usage: Usage) {
     out.extend_from_slice(b",\"output_tokens_details\":{\"reasoning_tokens\":");
     write::uint(out, usage.reasoning);
     out.extend_from_slice(b"},\"total_tokens\":");
-    write::uint(out, usage.input + usage.output);
+    write::uint(out, usage.input.saturating_add(usage.output));
     out.push(b'}');
 }
 
