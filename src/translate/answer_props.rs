@@ -210,6 +210,44 @@ fn gathered(out: &[u8]) -> Gathered {
     (reasoning, text, calls, finish, usage)
 }
 
+#[test]
+fn long_streams_are_known_by_heart() {
+    let words: Vec<String> = (0..200).map(|i| format!("wörd {i}\n")).collect();
+    let said = Said {
+        reasoning: words.clone(),
+        text: words.clone(),
+        calls: vec![
+            ("f".into(), vec!["{\"a\":\"".into()]),
+            ("zzz".into(), vec!["{\"input\":\"".into()]),
+        ],
+        finish: "length",
+        usage: None,
+        done: true,
+    };
+    let mut said = said;
+    for (_, arguments) in &mut said.calls {
+        arguments.extend(words.iter().map(|w| w.replace('\n', "")));
+        arguments.push("\"}".into());
+    }
+    let (mut translator, mut out) = (Translator::new(plan(Sink::Sse, true)), Vec::new());
+    translator.feed(&said.sse(), &mut out).unwrap();
+    // All but the first ones of each kind, and the last of each call.
+    assert!(
+        translator.predicted_frames() > 4 * 195,
+        "{}",
+        translator.predicted_frames()
+    );
+    let slow = Translator::new(plan(Sink::Sse, true)).without_prediction();
+    let mut slow = slow;
+    let mut expected = Vec::new();
+    slow.feed(&said.sse(), &mut expected).unwrap();
+    assert_eq!(slow.predicted_frames(), 0);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(expected).unwrap()
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -247,6 +285,39 @@ proptest! {
         let object: Json = serde_json::from_slice(&translate(plan(Sink::Json, summary), &bytes, &cuts)).unwrap();
         prop_assert_eq!(&object["output"], &last["response"]["output"]);
         prop_assert_eq!(&object["usage"], &last["response"]["usage"]);
+    }
+
+    #[test]
+    fn fast_equals_slow_whatever_is_broken(
+        said in said(), summary: bool, end in prop::sample::select(vec!["\n\n", "\r\n\r\n"]),
+        broken in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"\"\\{}:,x \n\x01\xff".to_vec())), 0..3),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut bytes = String::from_utf8(said.sse()).unwrap().replace("\n\n", end).into_bytes();
+        for (at, byte) in broken {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut at: Vec<usize> = cuts.iter().map(|c| c.index(bytes.len() + 1)).collect();
+        at.extend([0, bytes.len()]);
+        at.sort_unstable();
+        let run = |mut translator: Translator| {
+            let mut out = Vec::new();
+            let mut result = Ok(());
+            for pair in at.windows(2) {
+                if let Err(e) = translator.feed(&bytes[pair[0]..pair[1]], &mut out) {
+                    result = Err(e.to_string());
+                    break;
+                }
+            }
+            if result.is_ok() {
+                result = translator.finish(UpstreamEnd::Clean, &mut out).map_err(|e| e.to_string());
+            }
+            (out, result, translator.usage())
+        };
+        let fast = run(Translator::new(plan(Sink::Sse, summary)));
+        let slow = run(Translator::new(plan(Sink::Sse, summary)).without_prediction());
+        prop_assert_eq!(fast, slow);
     }
 
     #[test]
