@@ -2,6 +2,7 @@
 //! those spans into new documents (RFC 8259). There is no tree and nothing is unescaped unless
 //! asked for.
 
+mod run;
 pub mod scan;
 pub mod write;
 

@@ -1,5 +1,6 @@
 //! A validating scan of one JSON document into a reusable tape of spans.
 
+use super::run::{ascii_len, plain_len};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -107,38 +108,47 @@ struct Scan<'a, 't> {
 }
 
 impl Scan<'_, '_> {
+    #[cold]
     fn error(&self, what: &'static str) -> JsonError {
         JsonError { at: self.at, what }
     }
 
+    #[inline(always)]
     fn peek(&self) -> u8 {
         self.src.get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline(always)]
     fn white(&mut self) {
-        while matches!(self.peek(), b' ' | b'\t' | b'\n' | b'\r') {
+        // Every white byte is at most a space, and hardly any provider writes one.
+        while self.peek() <= b' ' && matches!(self.peek(), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
         }
     }
 
-    fn open(&mut self, kind: Kind) -> usize {
-        let start = self.at as u32;
+    /// Notes a value without descendants, which ends here.
+    #[inline(always)]
+    fn leaf(&mut self, start: usize, kind: Kind, flags: u8) {
+        let next = self.nodes.len() as u32 + 1;
         self.nodes.push(Node {
-            start,
-            end: start,
-            next: 0,
+            start: start as u32,
+            end: self.at as u32,
+            next,
             kind,
-            flags: 0,
+            flags,
         });
+    }
+
+    fn open(&mut self, kind: Kind) -> usize {
+        self.leaf(self.at, kind, 0);
         self.nodes.len() - 1
     }
 
-    fn close(&mut self, node: usize, flags: u8) {
+    fn close(&mut self, node: usize) {
         let next = self.nodes.len() as u32;
         let node = &mut self.nodes[node];
         node.end = self.at as u32;
         node.next = next;
-        node.flags = flags;
     }
 
     fn value(&mut self, depth: usize) -> Result<(), JsonError> {
@@ -164,7 +174,7 @@ impl Scan<'_, '_> {
         self.white();
         if self.peek() == b'}' {
             self.at += 1;
-            self.close(node, 0);
+            self.close(node);
             return Ok(());
         }
         loop {
@@ -178,7 +188,11 @@ impl Scan<'_, '_> {
             }
             self.at += 1;
             self.white();
-            self.value(depth + 1)?;
+            // Most members are strings.
+            match self.peek() {
+                b'"' if depth < DEPTH_MAX => self.string()?,
+                _ => self.value(depth + 1)?,
+            }
             self.white();
             match self.peek() {
                 b',' => {
@@ -187,7 +201,7 @@ impl Scan<'_, '_> {
                 }
                 b'}' => {
                     self.at += 1;
-                    self.close(node, 0);
+                    self.close(node);
                     return Ok(());
                 }
                 _ => return Err(self.error("',' or '}' was expected")),
@@ -201,7 +215,7 @@ impl Scan<'_, '_> {
         self.white();
         if self.peek() == b']' {
             self.at += 1;
-            self.close(node, 0);
+            self.close(node);
             return Ok(());
         }
         loop {
@@ -214,7 +228,7 @@ impl Scan<'_, '_> {
                 }
                 b']' => {
                     self.at += 1;
-                    self.close(node, 0);
+                    self.close(node);
                     return Ok(());
                 }
                 _ => return Err(self.error("',' or ']' was expected")),
@@ -222,13 +236,14 @@ impl Scan<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), JsonError> {
         if !self.src[self.at..].starts_with(word) {
             return Err(self.error("a value was expected"));
         }
-        let node = self.open(kind);
+        let start = self.at;
         self.at += word.len();
-        self.close(node, 0);
+        self.leaf(start, kind, 0);
         Ok(())
     }
 
@@ -243,7 +258,7 @@ impl Scan<'_, '_> {
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
-        let node = self.open(Kind::Number);
+        let start = self.at;
         if self.peek() == b'-' {
             self.at += 1;
         }
@@ -263,20 +278,31 @@ impl Scan<'_, '_> {
             }
             self.digits()?;
         }
-        self.close(node, 0);
+        self.leaf(start, Kind::Number, 0);
         Ok(())
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Result<(), JsonError> {
-        let node = self.open(Kind::String);
-        self.at += 1;
+        let start = self.at;
+        self.at += 1 + plain_len(&self.src[start + 1..]);
+        if self.peek() == b'"' {
+            self.at += 1;
+            self.leaf(start, Kind::String, 0);
+            return Ok(());
+        }
+        self.rest_of_string(start)
+    }
+
+    /// The rest of a string in which something stands that is not plain.
+    #[inline(never)]
+    fn rest_of_string(&mut self, start: usize) -> Result<(), JsonError> {
         let mut flags = 0;
         loop {
-            self.at += plain_len(&self.src[self.at.min(self.src.len())..]);
             match self.peek() {
                 b'"' => {
                     self.at += 1;
-                    self.close(node, flags);
+                    self.leaf(start, Kind::String, flags);
                     return Ok(());
                 }
                 b'\\' => {
@@ -288,6 +314,7 @@ impl Scan<'_, '_> {
                 }
                 _ => return Err(self.error("a control character in a string")),
             }
+            self.at += plain_len(&self.src[self.at.min(self.src.len())..]);
         }
     }
 
@@ -365,67 +392,6 @@ pub fn string_len(bytes: &[u8]) -> Option<usize> {
         }
     }
     (ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
-}
-
-/// Like [`plain_len`], and whether every byte of the run is ASCII.
-fn ascii_len(bytes: &[u8]) -> (usize, bool) {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES * 0x80;
-    let mut at = 0;
-    let mut high = 0;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-        let quote = word ^ (ONES * b'"' as u64);
-        let slash = word ^ (ONES * b'\\' as u64);
-        let found = (quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        let found = found & HIGHS;
-        if found != 0 {
-            let place = found.trailing_zeros();
-            // Only the bytes before the place belong to the run.
-            high |= word & HIGHS & ((1u64 << (place & !7)) - 1);
-            return (at + place as usize / 8, high == 0);
-        }
-        high |= word & HIGHS;
-        at += 8;
-    }
-    while let Some(b) = bytes.get(at) {
-        if *b == b'"' || *b == b'\\' || *b < 0x20 {
-            break;
-        }
-        high |= u64::from(*b & 0x80);
-        at += 1;
-    }
-    (at, high == 0)
-}
-
-/// Length of the run of bytes before the first `"`, `\` or control byte.
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES * 0x80;
-    let mut at = 0;
-    // Eight bytes a step: the classic "has a zero byte / has a byte below n" tricks.
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-        let quote = word ^ (ONES * b'"' as u64);
-        let slash = word ^ (ONES * b'\\' as u64);
-        let found = (quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        let found = found & HIGHS;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while let Some(b) = bytes.get(at) {
-        if *b == b'"' || *b == b'\\' || *b < 0x20 {
-            break;
-        }
-        at += 1;
-    }
-    at
 }
 
 /// A value of a scanned document.
@@ -657,9 +623,13 @@ impl<'a> Str<'a> {
 
     /// The bytes of the text, unescaped; for comparing with known names.
     pub fn bytes(&self) -> Cow<'a, [u8]> {
+        #[cold]
+        fn unescaped(text: &Str<'_>) -> Vec<u8> {
+            text.text().into_owned().into_bytes()
+        }
         match self.flags & ESCAPED {
             0 => Cow::Borrowed(self.raw),
-            _ => Cow::Owned(self.text().into_owned().into_bytes()),
+            _ => Cow::Owned(unescaped(self)),
         }
     }
 
@@ -810,12 +780,6 @@ mod tests {
                 (None, Some(end)) => prop_assert!(lone(end)),
                 (None, None) => {}
             }
-        }
-
-        #[test]
-        fn plain_run_is_the_naive_one(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            let naive = bytes.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20);
-            prop_assert_eq!(plain_len(&bytes), naive.unwrap_or(bytes.len()));
         }
     }
 }

@@ -262,11 +262,12 @@ impl Translator {
                 let used = self.predicted(rest, out);
                 rest = &rest[used..];
             }
-            let (frame, tail) = rest.split_at(predict::frame_len(rest));
-            if !frame.is_empty() {
-                self.frames_of(frame, out)?;
-                self.learn(frame);
+            if rest.is_empty() {
+                break;
             }
+            let (frame, tail) = rest.split_at(predict::frame_len(rest));
+            self.frames_of(frame, out)?;
+            self.learn(frame);
             rest = tail;
         }
         Ok(self.progress())

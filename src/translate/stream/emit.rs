@@ -70,11 +70,32 @@ impl Delta {
     }
 }
 
-/// The middle of the last delta's event, which is that of the next one most of the time.
+/// The last delta's event up to its text, which is that of the next one but for the sequence
+/// number.
 #[derive(Debug, Default)]
-struct Middle {
+struct Line {
     of: Option<(Delta, u64, u64)>,
     bytes: Vec<u8>,
+    /// Where the sequence number stands.
+    digits: std::ops::Range<usize>,
+    /// What it says.
+    sequence: u64,
+}
+
+impl Line {
+    /// Makes it say the next number. `false` where that has more digits.
+    #[inline]
+    fn step(&mut self) -> bool {
+        self.sequence += 1;
+        for digit in self.bytes[self.digits.clone()].iter_mut().rev() {
+            if *digit < b'9' {
+                *digit += 1;
+                return true;
+            }
+            *digit = b'0';
+        }
+        false
+    }
 }
 
 /// The writer of one response's events.
@@ -82,7 +103,7 @@ struct Middle {
 pub(super) struct Emitter {
     pub(super) plan: Plan,
     sequence: u64,
-    middle: Middle,
+    line: Line,
     /// Index of the item that is open, or of the next one.
     pub(super) index: u64,
     output: Vec<u8>,
@@ -96,7 +117,7 @@ impl Emitter {
         Emitter {
             plan,
             sequence: 0,
-            middle: Middle::default(),
+            line: Line::default(),
             index: 0,
             output: Vec::new(),
             ids: 0,
@@ -225,12 +246,11 @@ impl Emitter {
         if !self.is_sse() {
             return;
         }
-        if self.middle.of != Some((kind, self.index, part)) {
+        let same = self.line.of == Some((kind, self.index, part));
+        if !(same && self.line.sequence + 1 == self.sequence && self.line.step()) {
             self.prepare(kind, id, part);
         }
-        out.extend_from_slice(kind.head().as_bytes());
-        write::uint(out, self.sequence);
-        out.extend_from_slice(&self.middle.bytes);
+        out.extend_from_slice(&self.line.bytes);
         for piece in pieces {
             out.extend_from_slice(piece);
         }
@@ -246,11 +266,16 @@ impl Emitter {
         self.sequence += 1;
     }
 
-    /// Writes what stands between the sequence number and the piece of text.
+    /// Writes the event up to its text.
     fn prepare(&mut self, kind: Delta, id: &str, part: u64) {
-        self.middle.of = Some((kind, self.index, part));
-        let out = &mut self.middle.bytes;
+        self.line.of = Some((kind, self.index, part));
+        self.line.sequence = self.sequence;
+        let out = &mut self.line.bytes;
         out.clear();
+        out.extend_from_slice(kind.head().as_bytes());
+        let from = out.len();
+        write::uint(out, self.sequence);
+        self.line.digits = from..out.len();
         out.extend_from_slice(b",\"item_id\":\"");
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(b"\",\"output_index\":");

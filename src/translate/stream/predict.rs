@@ -44,6 +44,16 @@ struct Template {
     charge: usize,
 }
 
+/// A frame that is known by heart.
+struct Known<'a> {
+    hole: Hole,
+    charge: usize,
+    /// The string in the hole.
+    piece: &'a [u8],
+    /// The frame's length.
+    len: usize,
+}
+
 /// A hole that was found in a frame, relative to its data.
 #[derive(Clone, Copy, Debug)]
 struct Found {
@@ -73,6 +83,19 @@ impl Predictor {
         self.off = true;
     }
 
+    /// The frame at the start of `bytes`, if it is known.
+    #[inline]
+    fn find<'a>(&mut self, bytes: &'a [u8]) -> Option<Known<'a>> {
+        let first = self.templates.first()?;
+        if let Some(known) = first.matches(bytes) {
+            return Some(known);
+        }
+        let mut others = self.templates.iter().enumerate().skip(1);
+        let (n, known) = others.find_map(|(n, t)| Some((n, t.matches(bytes)?)))?;
+        self.templates.swap(0, n);
+        Some(known)
+    }
+
     pub(super) fn hits(&self) -> u64 {
         self.hits
     }
@@ -98,39 +121,26 @@ impl Translator {
     /// bytes they are.
     pub(super) fn predicted(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut used = 0;
-        let mut templates = std::mem::take(&mut self.predictor.templates);
-        'frames: while used < bytes.len() {
-            let rest = &bytes[used..];
-            for n in 0..templates.len() {
-                let Some((hole, len)) = templates[n].matches(rest) else {
-                    continue;
-                };
-                if !self.predicted_piece(&templates[n], hole, out) {
-                    break 'frames;
-                }
-                self.predictor.vain = 0;
-                self.predictor.hits += 1;
-                if n > 0 {
-                    templates.swap(0, n);
-                }
-                used += len;
-                continue 'frames;
+        while let Some(known) = self.predictor.find(&bytes[used..]) {
+            if !self.predicted_piece(&known, out) {
+                break;
             }
-            break;
+            used += known.len;
         }
-        self.predictor.templates = templates;
         used
     }
 
     /// What the slow way does with a frame of that kind. `false` if the machine does not stand
     /// where it must; nothing was done then.
-    fn predicted_piece(&mut self, template: &Template, piece: &[u8], out: &mut Vec<u8>) -> bool {
-        let bytes = self.answer_bytes + template.charge + piece.len();
+    #[inline]
+    fn predicted_piece(&mut self, known: &Known<'_>, out: &mut Vec<u8>) -> bool {
+        let piece = known.piece;
+        let bytes = self.answer_bytes + known.charge + piece.len();
         let steady = self.state == State::Committed && self.finish.is_none();
         if bytes > limits::ANSWER_BYTES_MAX || !steady {
             return false;
         }
-        let done = match template.hole {
+        let done = match known.hole {
             Hole::Arguments(index) => self.predicted_arguments(index, piece, out),
             _ if self.calls.is_open() => false,
             Hole::Text => self.predicted_text(piece, out),
@@ -138,6 +148,8 @@ impl Translator {
         };
         if done {
             self.answer_bytes = bytes;
+            self.predictor.vain = 0;
+            self.predictor.hits += 1;
         }
         done
     }
@@ -262,15 +274,19 @@ impl Translator {
 }
 
 impl Template {
-    /// The string in the hole of the frame at the start of `bytes`, and the frame's length. Empty
-    /// strings lead to no event, and are left to the slow way.
-    fn matches<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], usize)> {
+    /// The frame at the start of `bytes`, if it is this one with another string. Empty strings lead to no event, and are left to the slow way.
+    #[inline]
+    fn matches<'a>(&self, bytes: &'a [u8]) -> Option<Known<'a>> {
         let (before, behind) = self.bytes.split_at(self.at);
         let rest = bytes.strip_prefix(before)?;
         let len = string_len(rest).filter(|len| *len > 0)?;
-        rest[len..]
-            .starts_with(behind)
-            .then(|| (&rest[..len], self.bytes.len() + len))
+        let (piece, tail) = rest.split_at(len);
+        tail.starts_with(behind).then_some(Known {
+            hole: self.hole,
+            charge: self.charge,
+            piece,
+            len: self.bytes.len() + len,
+        })
     }
 }
 
