@@ -15,6 +15,8 @@ pub(super) fn is_error(chunk: Value<'_>, event: &[u8]) -> bool {
             .and_then(|c| c.as_u64())
             .is_some_and(|c| c != 0)
     };
+    // Gemini wraps the object in a list.
+    let chunk = chunk.items().next().unwrap_or(chunk);
     event == b"error"
         || chunk.present("error").is_some()
         || chunk.str("object").is_some_and(|o| o == "error")
