@@ -123,7 +123,7 @@ fn words(d: &Dialect, fault: Fault) -> (u16, &'static str, &'static str) {
         ("zhipu", Overload) => (429, "1305", "该模型当前访问量过大，请您稍后再试"),
         ("zhipu", Midway) => (200, "1234", "网络错误，错误id：x，请联系客服。"),
         ("zhipu", Refused) => (400, "1210", ""),
-        ("minimax", _) => return minimax(d, fault),
+        ("minimax", _) => minimax(d, fault),
         ("xiaomi", Key) => (401, "401", "Invalid API Key"),
         ("xiaomi", Rate) => (429, "429", "Too many requests"),
         ("xiaomi", Overflow) => (

@@ -169,6 +169,10 @@ impl Speech<'_> {
             };
             return self.line(&frame);
         }
+        if self.d.family == "vllm" && say.text.is_empty() {
+            // Its parsers let the gap around the tags of a call through.
+            self.delta(json!({"content":"\n\n"}));
+        }
         for (i, call) in say.calls.iter().enumerate() {
             self.call(i, say.called + i, call);
         }
@@ -215,11 +219,9 @@ impl Speech<'_> {
             };
             self.delta(delta);
         }
-        match self.shows {
-            Shows::Details => self.delta(json!({"content":"","reasoning_details":[{"type":"reasoning.encrypted","data":"ZW5jcnlwdGVk","format":"anthropic-claude-v1","index":1}]})),
-            // Servers with a parser of their own let the gap behind the tags through.
-            Shows::Field("reasoning") if self.d.family == "vllm" => self.delta(json!({"content":"\n\n"})),
-            _ => {}
+        if self.shows == Shows::Details {
+            let sealed = json!({"type":"reasoning.encrypted","data":"ZW5jcnlwdGVk","format":"anthropic-claude-v1","index":1});
+            self.delta(json!({"content":"","reasoning_details":[sealed]}));
         }
     }
 

@@ -80,6 +80,7 @@ pub fn call(b: &mut Bench) -> Cell {
     }
     let calls = of_type(&got, "function_call");
     want(calls.len() == 1, format!("one call, not {calls:?}"))?;
+    want(of_type(&got, "message").is_empty(), "a message of nothing")?;
     same("name", &calls[0]["name"], &json!("get_weather"))?;
     same(
         "arguments",
