@@ -11,6 +11,7 @@ mod judge;
 mod passthrough;
 mod provider;
 mod providers;
+mod providers_clients;
 mod sdk;
 mod sdk_script;
 mod strait;

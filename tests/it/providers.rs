@@ -3,7 +3,8 @@
 
 mod bench;
 mod limits;
-mod script;
+mod responses;
+pub mod script;
 mod speaking;
 mod tooling;
 mod trouble;

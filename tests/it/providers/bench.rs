@@ -186,7 +186,7 @@ impl<'a> Bench<'a> {
                 format!("the request: expected {exact}, found {raw}"),
             )?;
         }
-        let sent = super::script::canned(request["stream"] == true, &seen.body);
+        let sent = super::responses::canned(request["stream"] == true, &seen.body);
         want(
             got.status == 200 && got.body == sent,
             "the answer's bytes changed",

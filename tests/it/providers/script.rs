@@ -1,5 +1,6 @@
 //! What the scripted providers say: a word of the last user's message names the scene.
 
+use super::responses;
 use crate::dialects::{Call, Dialect, Fault, Say, Wire, fault, refuse, render};
 use crate::provider::{Answer, Seen};
 use serde_json::{Value, json};
@@ -7,6 +8,8 @@ use serde_json::{Value, json};
 pub const TEXT: &str = "Hello, wörld! 🦀 How are you?";
 pub const DONE: &str = "It is 12 degrees in Oslo.";
 pub const PATCH: &str = "*** Begin Patch\n*** Add File: a.txt\n+tab\t\"q\" \\ ü\n*** End Patch\n";
+pub const JSON: &str = r#"{"name":"Ada","age":36}"#;
+pub const RUN: &str = "echo one > ran.txt; echo done";
 pub const FOUND: &str = "Two places know [ref_1] it.";
 
 fn text_of(content: &Value) -> String {
@@ -62,14 +65,16 @@ pub fn answer(d: &Dialect, seen: &Seen) -> Answer {
         "tool" | "two" | "patch" | "look" if answered > 0 => say.text = DONE,
         "tool" | "look" => say.calls = vec![oslo()],
         "two" => say.calls = vec![oslo(), call("get_weather", json!({"city":"Århus"}))],
-        "patch" if d.freeform => {
+        "session" if answered == 0 => say.calls = vec![call("exec_command", json!({"cmd":RUN}))],
+        "session" if answered > 1 => say.text = DONE,
+        "patch" | "session" if d.freeform => {
             say.calls = vec![Call {
                 name: "apply_patch",
                 arguments: PATCH.into(),
             }]
         }
-        "patch" => say.calls = vec![call("apply_patch", json!({"input":PATCH}))],
-        "json" => say.text = r#"{"name":"Ada","age":36}"#,
+        "patch" | "session" => say.calls = vec![call("apply_patch", json!({"input":PATCH}))],
+        "json" => say.text = JSON,
         "search" => {
             say.text = FOUND;
             say.searched = true;
@@ -82,22 +87,6 @@ pub fn answer(d: &Dialect, seen: &Seen) -> Answer {
 fn error(d: &Dialect, kind: Fault, why: &str) -> Answer {
     let (status, fields, body) = fault(d, kind, why);
     Answer::Plain(status, fields, body.to_string())
-}
-
-/// What a provider that speaks Responses answers, whatever it is asked.
-pub fn canned(stream: bool, asked: &Value) -> Vec<u8> {
-    let broken = asked.to_string().contains("cue: midway");
-    let status = if broken { "failed" } else { "completed" };
-    let error = json!({"code":"server_error","message":"The server had an error while processing your request."});
-    let response = json!({"id":"resp_77","object":"response","status":status,"odd":[1, 2],"error":if broken {error} else {Value::Null},
-        "output":[{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],
-        "usage":{"input_tokens":100,"output_tokens":20,"total_tokens":120}});
-    if !stream {
-        return response.to_string().into_bytes();
-    }
-    let created = json!({"type":"response.created","sequence_number":0,"response":{"id":"resp_77","odd":null}});
-    let last = json!({"type":format!("response.{status}"),"sequence_number":1,"response":response});
-    format!(": hi\n\nevent: response.created\ndata: {created}\n\nevent: response.{status}\ndata:  {last}\n\n").into_bytes()
 }
 
 fn passed(d: &Dialect, seen: &Seen) -> Answer {
@@ -123,7 +112,7 @@ fn passed(d: &Dialect, seen: &Seen) -> Answer {
         }
     }
     let stream = seen.body["stream"] == true;
-    let body = canned(stream, &seen.body);
+    let body = responses::canned(stream, &seen.body);
     match stream {
         true => Answer::Raw(body),
         false => Answer::Plain(200, "", String::from_utf8(body).unwrap()),
