@@ -40,6 +40,11 @@ const SITUATIONS: &[Situation] = &[
         tooling::parallel,
     ),
     (
+        "switch",
+        "a history of another provider's, with its sealed thoughts and its ids",
+        tooling::switched,
+    ),
+    (
         "patch",
         "a freeform tool, there and back",
         tooling::freeform,
@@ -82,6 +87,11 @@ const SITUATIONS: &[Situation] = &[
         "bad key, rate limit, overflow, overload",
         trouble::errors,
     ),
+    (
+        "ends",
+        "unusual ends: cut off, filtered, broken, in the provider's own words",
+        trouble::ends,
+    ),
     ("midway", "an error in mid stream", trouble::midway),
 ];
 
@@ -114,6 +124,7 @@ pub fn everybody(more: &str) -> (Vec<(Dialect, Provider)>, Strait) {
 #[test]
 fn every_provider_in_every_situation() {
     let (all, strait) = everybody("");
+    elsewhere(&all, &strait);
     let queue = Mutex::new(all.into_iter().enumerate());
     let rows: Mutex<Vec<(usize, Row)>> = Mutex::default();
     let work = || {
@@ -130,6 +141,13 @@ fn every_provider_in_every_situation() {
     judged(&mut rows);
     let failures = show(&rows);
     assert!(failures == 0, "{failures} cells fail; see the table");
+}
+
+/// Kimi says something, for the others to be asked about.
+fn elsewhere(all: &[(Dialect, Provider)], strait: &Strait) {
+    let kimi = all.iter().find(|(d, _)| d.name == "kimi-k2.6");
+    let (d, provider) = kimi.expect("Kimi is there");
+    tooling::begin_elsewhere(&mut Bench::new(d, provider, strait.address)).unwrap();
 }
 
 struct Row {

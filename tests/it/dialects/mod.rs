@@ -253,6 +253,34 @@ pub struct Dialect {
 }
 
 impl Dialect {
+    /// Unusual reasons for an end, and what the client is told of each: the status, and the reason
+    /// of an answer that is incomplete.
+    pub fn ends(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        const CUT: (&str, &str, &str) = ("length", "incomplete", "max_output_tokens");
+        const FILTER: (&str, &str, &str) = ("content_filter", "incomplete", "content_filter");
+        match self.family {
+            "zhipu" => &[
+                CUT,
+                ("sensitive", "incomplete", "content_filter"),
+                (
+                    "model_context_window_exceeded",
+                    "incomplete",
+                    "max_output_tokens",
+                ),
+                ("network_error", "failed", ""),
+            ],
+            "deepseek" => &[CUT, FILTER, ("insufficient_system_resource", "failed", "")],
+            "xiaomi" => &[
+                CUT,
+                FILTER,
+                ("repetition_truncation", "incomplete", "max_output_tokens"),
+            ],
+            "openrouter" => &[CUT, FILTER, ("error", "failed", "")],
+            "vllm" => &[CUT, ("abort", "failed", "")],
+            _ => &[CUT, FILTER],
+        }
+    }
+
     /// The key that Strait holds for it.
     pub fn secret(&self) -> String {
         format!("sk-test-provider-key-{}", self.name)

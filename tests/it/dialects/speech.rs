@@ -22,6 +22,8 @@ pub struct Say {
     pub searched: bool,
     /// The text of an error that ends it half way.
     pub broken: Option<Value>,
+    /// Why it ends, where that is unusual.
+    pub ended: Option<&'static str>,
 }
 
 /// What every model thinks.
@@ -282,11 +284,9 @@ impl Speech<'_> {
     }
 
     fn reason(&self, say: &Say) -> &'static str {
-        if say.calls.is_empty() {
-            self.d.finish.0
-        } else {
-            self.d.finish.1
-        }
+        let (text, calls) = self.d.finish;
+        let usual = if say.calls.is_empty() { text } else { calls };
+        say.ended.unwrap_or(usual)
     }
 
     fn end(&mut self, say: &Say) {

@@ -74,6 +74,11 @@ pub fn answer(d: &Dialect, seen: &Seen) -> Answer {
             }]
         }
         "patch" | "session" => say.calls = vec![call("apply_patch", json!({"input":PATCH}))],
+        "ends" => {
+            say.text = TEXT;
+            let word = text.split("cue: ends ").nth(1).unwrap_or("");
+            say.ended = d.ends().iter().map(|e| e.0).find(|e| *e == word);
+        }
         "json" => say.text = JSON,
         "search" => {
             say.text = FOUND;

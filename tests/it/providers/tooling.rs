@@ -4,6 +4,7 @@ use super::bench::{Bench, Cell, items, of_role, of_type, same, text, user, want,
 use super::script::{DONE, FOUND, PATCH, TEXT};
 use crate::dialects::{Search, Shows, Wants, searched, signature, thoughts};
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 fn asking(input: &[Value], tools: Value) -> Value {
     json!({"stream":true,"store":false,"reasoning":{"effort":"high","summary":"auto"},"include":["reasoning.encrypted_content"],
@@ -361,5 +362,62 @@ pub fn codex(b: &mut Bench) -> Cell {
             }
         }
     }
+    Ok("")
+}
+
+/// What another provider's model said: a call with thoughts, sealed for that one, under an id that
+/// only it would choose.
+static ELSEWHERE: OnceLock<Vec<Value>> = OnceLock::new();
+
+/// Lets the provider on the bench be the other one.
+pub fn begin_elsewhere(b: &mut Bench) -> Result<(), String> {
+    let (got, _) = b.ask(&asking(&[user("tool")], json!([weather(false)])))?;
+    ELSEWHERE.set(items(&got)).map_err(|_| "twice".to_owned())
+}
+
+/// The user changes the model in mid conversation.
+pub fn switched(b: &mut Bench) -> Cell {
+    let mut input = vec![user("tool")];
+    input.extend(
+        ELSEWHERE
+            .get()
+            .cloned()
+            .ok_or("nothing was said elsewhere")?,
+    );
+    let sealed = input.iter().any(|i| i["encrypted_content"].is_string());
+    want(sealed, "nothing is sealed")?;
+    input.push(output(&input[input.len() - 1], "12 degrees"));
+    input.push(json!({"type":"reasoning","id":"rs_of_openai","summary":[],"encrypted_content":"gAAAAABforeign"}));
+    let long = format!("call_{}", "x".repeat(59));
+    input.push(json!({"type":"function_call","call_id":long,"name":"gone__tool","arguments":""}));
+    input.push(json!({"type":"function_call_output","call_id":long,"output":"x"}));
+    input.push(json!({"type":"message","role":"assistant","content":[{"type":"output_text","text":"Well."}]}));
+    input.push(user("text"));
+    let request = asking(&input, json!([weather(false)]));
+    if b.passes() {
+        // What Strait sealed for another one is taken out; everything else passes.
+        let (got, mut seen) = b.post(&request);
+        let body = seen.pop().ok_or("the provider was not asked")?.body;
+        want(got.status == 200, format!("{}", got.status))?;
+        want(
+            !body.to_string().contains("gwr1."),
+            "sealed thoughts came along",
+        )?;
+        let length = body["input"].as_array().map_or(0, Vec::len);
+        same("items", &json!(length), &json!(input.len() - 1))?;
+        return b.told(&got, "item.dropped").map(|()| "");
+    }
+    let (got, body) = b.ask(&request)?;
+    same("text", &json!(text(&got)), &json!(TEXT))?;
+    let messages = body["messages"].to_string();
+    want(
+        !messages.contains("gAAAA") && !messages.contains("gwr1."),
+        "sealed thoughts came along",
+    )?;
+    let leaks = messages.contains(thoughts()) && b.d.profile != "kimi";
+    want(
+        !leaks,
+        format!("the thoughts of another came along: {messages}"),
+    )?;
     Ok("")
 }

@@ -116,3 +116,24 @@ pub fn midway(b: &mut Bench) -> Cell {
     )?;
     Ok("")
 }
+
+pub fn ends(b: &mut Bench) -> Cell {
+    if b.passes() {
+        return b.passed(&json!({"input":[user("text")]}));
+    }
+    for (reason, status, why) in b.d.ends() {
+        let (got, _) = b.post(&json!({"stream":true,"input":[user(&format!("ends {reason}"))]}));
+        b.judged.push(got.body.clone());
+        let response = super::bench::response(&got);
+        same(reason, &response["status"], &json!(status))?;
+        if *status == "incomplete" {
+            same(
+                reason,
+                &response["incomplete_details"]["reason"],
+                &json!(why),
+            )?;
+        }
+        same("the text", &json!(text(&got)), &json!(super::script::TEXT))?;
+    }
+    Ok("")
+}
