@@ -8,12 +8,14 @@ pub mod script;
 mod speaking;
 mod tooling;
 mod trouble;
+mod wrong;
 
 use crate::dialects::{self, Dialect};
 use crate::judge;
 use crate::provider::Provider;
 use crate::strait::Strait;
 use bench::{Bench, Cell};
+use serde_json::Value;
 use std::io::Write as _;
 use std::sync::Mutex;
 
@@ -110,11 +112,15 @@ pub fn configured(d: &Dialect, provider: &Provider) -> String {
 
 /// A provider for every dialect, and one Strait before all of them.
 pub fn everybody(more: &str) -> (Vec<(Dialect, Provider)>, Strait) {
+    started(dialects::all(), more)
+}
+
+fn started(dialects: Vec<Dialect>, more: &str) -> (Vec<(Dialect, Provider)>, Strait) {
     let start = |d: Dialect| {
         let provider = Provider::answering(move |seen| script::answer(&d, seen));
         (d, provider)
     };
-    let all: Vec<_> = dialects::all().into_iter().map(start).collect();
+    let all: Vec<_> = dialects.into_iter().map(start).collect();
     let mut config: String = all.iter().map(|(d, p)| configured(d, p)).collect();
     config += more;
     let strait = Strait::with("openai-compatible", &all[0].1.url(), "io_uring", &config);
@@ -123,31 +129,59 @@ pub fn everybody(more: &str) -> (Vec<(Dialect, Provider)>, Strait) {
 
 #[test]
 fn every_provider_in_every_situation() {
-    let (all, strait) = everybody("");
-    elsewhere(&all, &strait);
+    let mut rows = rows(dialects::all());
+    judged(&mut rows);
+    let failures = show(&rows);
+    assert!(failures == 0, "{failures} cells fail; see the table");
+}
+
+/// Each of these facts of a profile, made wrong, is found by the table.
+#[test]
+fn a_wrong_profile_is_found() {
+    let all = dialects::all();
+    let kimi = all.iter().find(|d| d.name == "kimi-k2.6");
+    let mut dialects = vec![*kimi.expect("Kimi is there")];
+    for (i, (name, wrong)) in wrong::FACTS.iter().enumerate() {
+        let right = all
+            .iter()
+            .find(|d| d.name == *name)
+            .expect("a known dialect");
+        dialects.push(Dialect {
+            name: format!("wrong-{i}").leak(),
+            overrides: format!("{}\n{wrong}", right.overrides).leak(),
+            ..*right
+        });
+    }
+    let rows = rows(dialects);
+    let unfound: Vec<_> = rows[1..]
+        .iter()
+        .zip(wrong::FACTS)
+        .filter(|(row, _)| row.cells.iter().all(Result::is_ok))
+        .map(|(_, fact)| fact)
+        .collect();
+    assert!(unfound.is_empty(), "not found: {unfound:#?}");
+}
+
+/// Proves every situation for every dialect. Kimi, which is among them, says something first, for
+/// the others to be asked about.
+fn rows(dialects: Vec<Dialect>) -> Vec<Row> {
+    let (all, strait) = started(dialects, "");
+    let kimi = all.iter().find(|(d, _)| d.name == "kimi-k2.6");
+    let (d, provider) = kimi.expect("Kimi is there");
+    let elsewhere = tooling::said(&mut Bench::new(d, provider, strait.address, &[])).unwrap();
     let queue = Mutex::new(all.into_iter().enumerate());
     let rows: Mutex<Vec<(usize, Row)>> = Mutex::default();
     let work = || {
         let take = || queue.lock().unwrap().next();
         while let Some((i, (d, provider))) = take() {
-            let row = row(&d, &provider, &strait);
+            let row = row(&d, &provider, &strait, &elsewhere);
             rows.lock().unwrap().push((i, row));
         }
     };
     std::thread::scope(|scope| drop([(); 4].map(|()| scope.spawn(work))));
     let mut rows = rows.into_inner().unwrap();
     rows.sort_by_key(|(i, _)| *i);
-    let mut rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
-    judged(&mut rows);
-    let failures = show(&rows);
-    assert!(failures == 0, "{failures} cells fail; see the table");
-}
-
-/// Kimi says something, for the others to be asked about.
-fn elsewhere(all: &[(Dialect, Provider)], strait: &Strait) {
-    let kimi = all.iter().find(|(d, _)| d.name == "kimi-k2.6");
-    let (d, provider) = kimi.expect("Kimi is there");
-    tooling::begin_elsewhere(&mut Bench::new(d, provider, strait.address)).unwrap();
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 struct Row {
@@ -157,14 +191,14 @@ struct Row {
     bodies: Vec<(usize, String, Vec<u8>)>,
 }
 
-fn row(d: &Dialect, provider: &Provider, strait: &Strait) -> Row {
+fn row(d: &Dialect, provider: &Provider, strait: &Strait, elsewhere: &[Value]) -> Row {
     let mut row = Row {
         name: d.name,
         cells: Vec::new(),
         bodies: Vec::new(),
     };
     for (column, (name, _, prove)) in SITUATIONS.iter().enumerate() {
-        let mut bench = Bench::new(d, provider, strait.address);
+        let mut bench = Bench::new(d, provider, strait.address, elsewhere);
         let proof = std::panic::AssertUnwindSafe(|| prove(&mut bench));
         let cell = std::panic::catch_unwind(proof).unwrap_or_else(|_| Err("it panicked".into()));
         row.cells.push(cell);

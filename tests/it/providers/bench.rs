@@ -13,6 +13,8 @@ pub struct Bench<'a> {
     pub d: &'a Dialect,
     provider: &'a Provider,
     connection: Connection,
+    /// What another provider's model said.
+    pub elsewhere: &'a [Value],
     /// What goes before the judges.
     pub judged: Vec<Vec<u8>>,
 }
@@ -90,11 +92,17 @@ pub fn weather(strict: bool) -> Value {
 }
 
 impl<'a> Bench<'a> {
-    pub fn new(d: &'a Dialect, provider: &'a Provider, address: SocketAddr) -> Self {
+    pub fn new(
+        d: &'a Dialect,
+        provider: &'a Provider,
+        address: SocketAddr,
+        elsewhere: &'a [Value],
+    ) -> Self {
         Bench {
             d,
             provider,
             connection: Connection::open(address),
+            elsewhere,
             judged: Vec::new(),
         }
     }

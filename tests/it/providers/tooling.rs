@@ -4,7 +4,6 @@ use super::bench::{Bench, Cell, items, of_role, of_type, same, text, user, want,
 use super::script::{DONE, FOUND, PATCH, TEXT};
 use crate::dialects::{Search, Shows, Wants, searched, signature, thoughts};
 use serde_json::{Value, json};
-use std::sync::OnceLock;
 
 fn asking(input: &[Value], tools: Value) -> Value {
     json!({"stream":true,"store":false,"reasoning":{"effort":"high","summary":"auto"},"include":["reasoning.encrypted_content"],
@@ -365,25 +364,17 @@ pub fn codex(b: &mut Bench) -> Cell {
     Ok("")
 }
 
-/// What another provider's model said: a call with thoughts, sealed for that one, under an id that
-/// only it would choose.
-static ELSEWHERE: OnceLock<Vec<Value>> = OnceLock::new();
-
-/// Lets the provider on the bench be the other one.
-pub fn begin_elsewhere(b: &mut Bench) -> Result<(), String> {
+/// What this provider's model says, to be asked about at others: a call with thoughts, sealed for
+/// this one, under an id that only it would choose.
+pub fn said(b: &mut Bench) -> Result<Vec<Value>, String> {
     let (got, _) = b.ask(&asking(&[user("tool")], json!([weather(false)])))?;
-    ELSEWHERE.set(items(&got)).map_err(|_| "twice".to_owned())
+    Ok(items(&got))
 }
 
 /// The user changes the model in mid conversation.
 pub fn switched(b: &mut Bench) -> Cell {
     let mut input = vec![user("tool")];
-    input.extend(
-        ELSEWHERE
-            .get()
-            .cloned()
-            .ok_or("nothing was said elsewhere")?,
-    );
+    input.extend_from_slice(b.elsewhere);
     let sealed = input.iter().any(|i| i["encrypted_content"].is_string());
     want(sealed, "nothing is sealed")?;
     input.push(output(&input[input.len() - 1], "12 degrees"));
