@@ -40,6 +40,15 @@ impl Frames {
         Self::default()
     }
 
+    /// Whether it stands between two frames, behind the first.
+    pub fn idle(&self) -> bool {
+        self.begun
+            && self.line.is_empty()
+            && self.event.is_empty()
+            && !self.has_data
+            && !self.after_cr
+    }
+
     /// Takes the next bytes; calls `on` for every frame that is complete.
     pub fn feed<E>(
         &mut self,

@@ -1,14 +1,15 @@
-"""judge.py over many files in one process: judge_many.py [--object] FILE..."""
+"""judge.py over many files in one process: judge_many.py [--object|--chat] FILE..."""
 import sys
 
 import judge
 
 args = sys.argv[1:]
-as_object = args[:1] == ["--object"]
+judges = {"--object": judge.judge_object, "--chat": judge.judge_chat}
+act = judges.get(args[0], judge.judge_responses)
 bad = 0
-for name in args[as_object:]:
+for name in args[args[0] in judges:]:
     raw = open(name, "rb").read()
-    verdict, _ = judge.judge_object(raw) if as_object else judge.judge_responses(raw)
+    verdict, _ = act(raw)
     for violation in verdict.violations:
         bad += 1
         print(f"{name}: {violation}")

@@ -31,10 +31,10 @@ pub fn classify(status: u16, body: &[u8], retry_after_s: Option<u32>) -> Error {
     };
     let kind = kind_of(status, &said);
     let retry_after_s = retry_after_s.or(said.retry_s);
-    let mut message = match said.message.is_empty() {
-        true => format!("The provider answered with HTTP status {status}."),
-        false => clean(&said.message),
-    };
+    let mut message = clean(&said.message);
+    if message.is_empty() {
+        message = format!("The provider answered with HTTP status {status}.");
+    }
     let wait = match kind {
         Kind::RateLimited => Some(retry_after_s.unwrap_or(RETRY_AFTER_UNKNOWN_S)),
         Kind::Overloaded | Kind::UpstreamBroken => retry_after_s,
@@ -199,25 +199,30 @@ fn legal_code(code: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
-/// The provider's words, cut to a bearable length, with anything like a key masked.
+/// The provider's words, cut where HTML begins and to a bearable length, with anything like a key
+/// masked.
 fn clean(message: &str) -> String {
-    let mut end = message.len().min(limits::ERROR_MESSAGE_BYTES_MAX);
-    while !message.is_char_boundary(end) {
+    let lower = message.to_ascii_lowercase();
+    let html = ["<html", "<!doctype"].iter().filter_map(|t| lower.find(t));
+    let words = &message[..html.min().unwrap_or(message.len())];
+    // A key is masked before the cut, which might leave its beginning.
+    let between = |c: char| c.is_whitespace() || "\"'`=:,;/()[]{}<>".contains(c);
+    let mut masked = String::with_capacity(words.len());
+    for piece in words.split_inclusive(between) {
+        let word = piece.trim_end_matches(between);
+        if word.len() > 12 && (word.starts_with("sk-") || word.starts_with("tp-")) {
+            masked.push_str("***");
+            masked.push_str(&piece[word.len()..]);
+        } else {
+            masked.push_str(piece);
+        }
+    }
+    let mut end = masked.len().min(limits::ERROR_MESSAGE_BYTES_MAX);
+    while !masked.is_char_boundary(end) {
         end -= 1;
     }
-    let masked: Vec<&str> = message[..end]
-        .split(' ')
-        .map(|word| {
-            let bare = word.trim_start_matches(['"', '\'', '(', '`']);
-            let long = bare.len() > 12;
-            if long && (bare.starts_with("sk-") || bare.starts_with("tp-")) {
-                "***"
-            } else {
-                word
-            }
-        })
-        .collect();
-    masked.join(" ")
+    masked.truncate(masked[..end].trim_end().len());
+    masked
 }
 
 #[cfg(test)]
@@ -354,6 +359,26 @@ mod tests {
         let error = classify(429, b"{}", Some(7));
         assert_eq!(error.retry_after_s, Some(7));
         assert!(error.message.contains("try again in 7s"));
+        for body in [
+            r#"{"detail":"  <!DOCTYPE html><HTML>secret page"}"#,
+            r#"{"error":{"message":"proxy said: <html>secret page</html>"}}"#,
+        ] {
+            let error = classify(502, body.as_bytes(), None);
+            assert!(!error.message.contains("secret"), "{}", error.message);
+            assert!(!error.message.is_empty());
+        }
+        for around in [
+            "{\\\"api_key\\\":\\\"K\\\"}",
+            "key=K",
+            "key:\\nK,",
+            "K",
+            "<K>",
+        ] {
+            let key = around.replace('K', "sk-0123456789abcdef");
+            let error = classify(401, format!(r#"{{"error":"{key}"}}"#).as_bytes(), None);
+            assert!(error.message.contains("***"), "{}", error.message);
+            assert!(!error.message.contains("0123"), "{}", error.message);
+        }
         let long = format!(r#"{{"error":"{}"}}"#, "é".repeat(5000));
         assert!(
             classify(400, long.as_bytes(), None).message.len() <= limits::ERROR_MESSAGE_BYTES_MAX

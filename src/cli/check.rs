@@ -5,11 +5,11 @@ use crate::config::Snapshot;
 /// Prints the snapshot, secrets masked.
 pub fn print(snapshot: &Snapshot) {
     let listen: Vec<String> = snapshot.listen.iter().map(|a| a.to_string()).collect();
-    println!("listen     {}", listen.join(", "));
-    println!("workers    {}", snapshot.workers);
+    say!("listen     {}", listen.join(", "));
+    say!("workers    {}", snapshot.workers);
     let names: Vec<&str> = snapshot.keys.iter().map(|k| k.name.as_str()).collect();
     let open = "none: open to everyone who reaches the address";
-    println!(
+    say!(
         "keys       {}",
         if names.is_empty() {
             open.into()
@@ -17,7 +17,7 @@ pub fn print(snapshot: &Snapshot) {
             names.join(", ")
         }
     );
-    println!();
+    say!();
     for provider in snapshot.providers.values() {
         let origin = &provider.origin;
         let scheme = if origin.tls { "https" } else { "http" };
@@ -25,35 +25,62 @@ pub fn print(snapshot: &Snapshot) {
             .key
             .as_ref()
             .map_or("no key".to_owned(), |k| mask(k.expose()));
-        println!(
+        say!(
             "provider   {} (profile {})",
-            provider.name, provider.profile.name
+            provider.name,
+            provider.profile.name
         );
-        println!(
+        say!(
             "           {scheme}://{}:{}{}",
-            origin.host, origin.port, provider.path_prefix
+            origin.host,
+            origin.port,
+            provider.path_prefix
         );
-        println!("           key {key}");
+        say!("           key {key}");
     }
-    println!();
+    say!();
     for (alias, chain) in &snapshot.models {
         let targets: Vec<String> = chain
             .iter()
             .map(|t| format!("{}/{}", t.provider.name, t.model))
             .collect();
-        println!("model      {alias:<24} {}", targets.join(" → "));
+        say!("model      {alias:<24} {}", targets.join(" → "));
     }
     for entry in snapshot.catalog() {
         if !snapshot.models.contains_key(&entry.slug) {
-            println!("model      {:<24} {}", entry.slug, entry.owner);
+            say!("model      {:<24} {}", entry.slug, entry.owner);
         }
     }
     let t = &snapshot.timeouts;
-    println!();
-    println!(
+    say!();
+    say!(
         "timeouts   connect {:?} · first byte {:?} · silence {:?} · keepalive {:?} · hold {:?} · drain {:?}",
-        t.connect, t.first_byte, t.silence, t.keepalive, t.hold, t.drain
+        t.connect,
+        t.first_byte,
+        t.silence,
+        t.keepalive,
+        t.hold,
+        t.drain
     );
+}
+
+/// Prints what clients may ask for: window, efforts and price, as far as they are known.
+pub fn models(snapshot: &Snapshot) {
+    for entry in snapshot.catalog() {
+        let price = entry.price.map_or(String::new(), |(input, output)| {
+            format!(" · ${input} in, ${output} out per million tokens")
+        });
+        let efforts = match entry.efforts.is_empty() {
+            true => String::new(),
+            false => format!(" · {}", entry.efforts.join(" ")),
+        };
+        say!(
+            "{:<32} {} · {} tokens{efforts}{price}",
+            entry.slug,
+            entry.owner,
+            entry.context_window
+        );
+    }
 }
 
 /// The beginning of a long secret and its length; nothing of a short one.

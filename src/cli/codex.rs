@@ -66,15 +66,15 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
 }
 
 fn print(settings: &[(&'static str, String)]) {
-    println!("# For ~/.codex/config.toml");
+    say!("# For ~/.codex/config.toml");
     let prefix = "model_providers.strait.";
     for (key, value) in settings.iter().filter(|(k, _)| !k.starts_with(prefix)) {
-        println!("{key} = {value}");
+        say!("{key} = {value}");
     }
-    println!("\n[model_providers.strait]");
+    say!("\n[model_providers.strait]");
     for (key, value) in settings {
         if let Some(key) = key.strip_prefix(prefix) {
-            println!("{key} = {value}");
+            say!("{key} = {value}");
         }
     }
 }

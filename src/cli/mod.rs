@@ -1,8 +1,17 @@
 //! The commands.
 
+/// Prints a line; a reader that has gone (`strait models | head`) is no mistake.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod check;
 mod codex;
 mod demo;
+mod profiles;
 
 use crate::config::{self, Snapshot};
 use crate::server::{self, DriverKind, Options};
@@ -47,6 +56,11 @@ enum Command {
     Check(Config),
     /// List the models that clients may ask for.
     Models(Config),
+    /// List the built-in provider profiles, or print one in full, to be overridden in strait.toml.
+    Profiles {
+        /// The profile to print.
+        name: Option<String>,
+    },
     /// Print Codex's configuration, or run Codex through this Strait.
     Codex {
         #[command(flatten)]
@@ -112,14 +126,10 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Models(config) => with(&config, |snapshot| {
-            for entry in snapshot.catalog() {
-                println!(
-                    "{:<32} {} · {} tokens",
-                    entry.slug, entry.owner, entry.context_window
-                );
-            }
+            check::models(snapshot);
             ExitCode::SUCCESS
         }),
+        Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Codex {
             config,
             model,

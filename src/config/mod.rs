@@ -229,6 +229,7 @@ fn entry(slug: &str, provider: &Provider, model: &str) -> catalog::Entry {
         owner: provider.name.clone(),
         context_window: own.context_window.unwrap_or(limits::CONTEXT_WINDOW_UNKNOWN),
         efforts: own.efforts_offered,
+        price: own.price.map(|p| (p.input, p.output)),
         images: provider.profile.for_model(model).images_user,
     }
 }

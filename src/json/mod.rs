@@ -5,4 +5,4 @@
 pub mod scan;
 pub mod write;
 
-pub use scan::{JsonError, Kind, Str, Tape, Value};
+pub use scan::{JsonError, Kind, Str, Tape, Value, string_len};

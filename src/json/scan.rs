@@ -336,6 +336,70 @@ fn hex4(digits: &[u8]) -> Option<u16> {
     })
 }
 
+/// The length of the string content at the start of `bytes`, up to its closing quote: valid
+/// UTF-8, valid escapes, and no surrogate without its partner. `None` for anything else, or where
+/// the end is not there yet.
+pub fn string_len(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let mut ascii = true;
+    loop {
+        let (len, plain) = ascii_len(&bytes[at..]);
+        ascii &= plain;
+        at += len;
+        match bytes.get(at)? {
+            b'"' => break,
+            b'\\' => {}
+            _ => return None,
+        }
+        match bytes.get(at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+            b'u' => {
+                let unit = hex4(bytes.get(at + 2..at + 6)?)?;
+                at += match unit {
+                    0xD800..=0xDBFF if low_follows(&bytes[at + 6..]) => 12,
+                    0xD800..=0xDFFF => return None,
+                    _ => 6,
+                };
+            }
+            _ => return None,
+        }
+    }
+    (ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
+}
+
+/// Like [`plain_len`], and whether every byte of the run is ASCII.
+fn ascii_len(bytes: &[u8]) -> (usize, bool) {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES * 0x80;
+    let mut at = 0;
+    let mut high = 0;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+        let quote = word ^ (ONES * b'"' as u64);
+        let slash = word ^ (ONES * b'\\' as u64);
+        let found = (quote.wrapping_sub(ONES) & !quote)
+            | (slash.wrapping_sub(ONES) & !slash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let found = found & HIGHS;
+        if found != 0 {
+            let place = found.trailing_zeros();
+            // Only the bytes before the place belong to the run.
+            high |= word & HIGHS & ((1u64 << (place & !7)) - 1);
+            return (at + place as usize / 8, high == 0);
+        }
+        high |= word & HIGHS;
+        at += 8;
+    }
+    while let Some(b) = bytes.get(at) {
+        if *b == b'"' || *b == b'\\' || *b < 0x20 {
+            break;
+        }
+        high |= u64::from(*b & 0x80);
+        at += 1;
+    }
+    (at, high == 0)
+}
+
 /// Length of the run of bytes before the first `"`, `\` or control byte.
 fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
@@ -580,6 +644,25 @@ impl<'a> Str<'a> {
         out.extend_from_slice(rest);
     }
 
+    /// The string, still escaped and fit to be spliced, see [`Str::splice`]; borrowed unless it
+    /// holds a surrogate without its partner.
+    pub fn escaped(&self) -> Cow<'a, [u8]> {
+        if self.flags & LONE_SURROGATE == 0 {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut out = Vec::with_capacity(self.raw.len());
+        self.splice(&mut out);
+        Cow::Owned(out)
+    }
+
+    /// The bytes of the text, unescaped; for comparing with known names.
+    pub fn bytes(&self) -> Cow<'a, [u8]> {
+        match self.flags & ESCAPED {
+            0 => Cow::Borrowed(self.raw),
+            _ => Cow::Owned(self.text().into_owned().into_bytes()),
+        }
+    }
+
     /// The text, unescaped; borrowed where there is nothing to unescape.
     pub fn text(&self) -> Cow<'a, str> {
         if self.flags & ESCAPED == 0 {
@@ -705,6 +788,28 @@ mod tests {
             let mut tape = Tape::new();
             let v = tape.parse(src.as_bytes()).unwrap();
             prop_assert_eq!(v.as_str().unwrap().text().into_owned(), text);
+        }
+
+        #[test]
+        fn a_string_on_its_own_is_what_the_scan_makes_of_it(
+            bytes in prop::collection::vec(prop::sample::select(b"ab\"\\u0dD8c123n\x01\xc3\xa9\xe4\xb8\x96 ".to_vec()), 0..40),
+        ) {
+            let len = string_len(&bytes);
+            let end = (0..bytes.len()).filter(|i| bytes[*i] == b'"').find(|i| {
+                let document = [b"\"", &bytes[..*i], b"\""].concat();
+                Tape::new().parse(&document).is_ok()
+            });
+            let lone = |end: usize| {
+                let document = [b"\"", &bytes[..end], b"\""].concat();
+                let mut tape = Tape::new();
+                let value = tape.parse(&document).unwrap();
+                value.as_str().is_some_and(|s| s.flags & LONE_SURROGATE != 0)
+            };
+            match (len, end) {
+                (Some(len), _) => prop_assert_eq!(Some(len), end),
+                (None, Some(end)) => prop_assert!(lone(end)),
+                (None, None) => {}
+            }
         }
 
         #[test]

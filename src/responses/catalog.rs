@@ -17,6 +17,8 @@ pub struct Entry {
     pub efforts: Vec<String>,
     /// Whether the model takes images.
     pub images: bool,
+    /// US dollars per million tokens of input and of output, where known.
+    pub price: Option<(f64, f64)>,
 }
 
 /// The system prompt for models that Codex knows nothing of.
@@ -129,6 +131,7 @@ mod tests {
             context_window: 1000,
             efforts: vec!["low".into(), "high".into()],
             images: true,
+            price: None,
         };
         let plain: serde_json::Value =
             serde_json::from_slice(&list(std::slice::from_ref(&entry), false)).unwrap();

@@ -5,7 +5,7 @@ use crate::json::Tape;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Progress, Sink, Translator, UpstreamEnd, Usage};
-use crate::translate::usage;
+use crate::translate::{reverse, usage};
 
 /// How the answer's body becomes the client's.
 pub(super) enum Mode {
@@ -13,6 +13,8 @@ pub(super) enum Mode {
     Pass(Box<Tap>, Option<Usage>),
     /// A chat answer becomes a response.
     Translate(Box<Translator>, Sink),
+    /// A response becomes a chat answer.
+    Reverse(Box<reverse::stream::Translator>, Sink),
 }
 
 impl Mode {
@@ -21,6 +23,7 @@ impl Mode {
         match self {
             Mode::Pass(tap, _) => tap.feed(bytes, out).map(|()| false),
             Mode::Translate(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
+            Mode::Reverse(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
         }
     }
 
@@ -29,6 +32,7 @@ impl Mode {
         match self {
             Mode::Pass(..) => Ok(true),
             Mode::Translate(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
+            Mode::Reverse(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
         }
     }
 
@@ -40,6 +44,7 @@ impl Mode {
                 Ok(())
             }
             Mode::Translate(t, _) => t.finish(end, out),
+            Mode::Reverse(t, _) => t.finish(end, out),
         }
     }
 
@@ -48,6 +53,7 @@ impl Mode {
         match self {
             Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.commit(out),
+            Mode::Reverse(t, _) => t.commit(out),
         }
     }
 
@@ -56,13 +62,14 @@ impl Mode {
         match self {
             Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.keepalive(out),
+            Mode::Reverse(t, _) => t.keepalive(out),
         }
     }
 
     /// Tells the wall clock, in Unix seconds.
     pub fn set_now(&mut self, unix_s: u64) {
         match self {
-            Mode::Pass(..) => {}
+            Mode::Pass(..) | Mode::Reverse(..) => {}
             Mode::Translate(t, _) => t.set_now(unix_s),
         }
     }
@@ -86,12 +93,18 @@ impl Mode {
 
     /// Whether the client gets a stream that is made here.
     pub fn makes_stream(&self) -> bool {
-        matches!(self, Mode::Translate(_, Sink::Sse))
+        matches!(
+            self,
+            Mode::Translate(_, Sink::Sse) | Mode::Reverse(_, Sink::Sse)
+        )
     }
 
     /// Whether the client gets one object that is made here.
     pub fn gives_object(&self) -> bool {
-        matches!(self, Mode::Translate(_, Sink::Json))
+        matches!(
+            self,
+            Mode::Translate(_, Sink::Json) | Mode::Reverse(_, Sink::Json)
+        )
     }
 
     /// Whether only the end of the upstream body is outstanding.
@@ -99,6 +112,7 @@ impl Mode {
         match self {
             Mode::Pass(..) => false,
             Mode::Translate(t, _) => t.finishing(),
+            Mode::Reverse(t, _) => t.finishing(),
         }
     }
 
@@ -107,6 +121,7 @@ impl Mode {
         match self {
             Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
+            Mode::Reverse(t, _) => t.status().unwrap_or("open"),
         }
     }
 
@@ -115,13 +130,14 @@ impl Mode {
         match self {
             Mode::Pass(tap, cost) => tap.usage().or(*cost),
             Mode::Translate(t, _) => t.usage(),
+            Mode::Reverse(t, _) => t.usage(),
         }
     }
 
     /// What of the answer was dropped.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Mode::Pass(..) => &[],
+            Mode::Pass(..) | Mode::Reverse(..) => &[],
             Mode::Translate(t, _) => t.diagnostics(),
         }
     }

@@ -5,14 +5,14 @@ use super::endpoint::Endpoint;
 use super::mode::Mode;
 use super::upstream;
 use crate::config::{Snapshot, Target};
-use crate::error::{Error, Kind, Source};
+use crate::error::Error;
 use crate::http::head::RequestHead;
 use crate::json::Value;
 use crate::provider::profile::Wire;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
-use crate::translate::{request, rewrite, snapshot};
+use crate::translate::{request, reverse, rewrite, snapshot};
 
 /// What an attempt is made from.
 pub struct Order<'a> {
@@ -53,11 +53,9 @@ pub(super) fn prepare(order: &Order<'_>) -> Result<Prepared, Error> {
         (Endpoint::Responses, Wire::Chat) => translated(order),
         (Endpoint::Responses, Wire::Responses) => Ok(responses_passed(order)),
         (Endpoint::Chat, Wire::Chat) => Ok(chat_passed(order)),
-        _ => {
-            let message =
-                "This model is served by a Responses provider; ask for it on /v1/responses.";
-            Err(Error::new(Source::Gateway, Kind::Unsupported, message).with_param("model"))
-        }
+        (Endpoint::Chat, Wire::Responses) => reversed(order),
+        // No other endpoint needs a provider.
+        _ => Err(Error::bad_request("This endpoint needs no model.")),
     }
 }
 
@@ -86,7 +84,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
     let plan = Plan {
         sink,
-        response_id: response_id(&order.seed),
+        response_id: format!("resp_{}", id_of(&order.seed)),
         created_at: order.unix_s,
         echo,
         tools: translated.tools,
@@ -142,13 +140,50 @@ fn chat_passed(order: &Order<'_>) -> Prepared {
     }
 }
 
+/// A chat client and a provider that speaks Responses.
+fn reversed(order: &Order<'_>) -> Result<Prepared, Error> {
+    let target = &order.target;
+    let profile = target.provider.profile.for_model(&target.model);
+    let cx = reverse::request::Context {
+        profile,
+        model: &target.model,
+        seal_key: &order.snapshot.seal_key,
+    };
+    let translated = reverse::request::translate(order.request, cx)?;
+    let requested = order.request.str("model").map(|m| m.text());
+    let sink = match translated.stream {
+        true => Sink::Sse,
+        false => Sink::Json,
+    };
+    let plan = reverse::stream::Plan {
+        sink,
+        id: format!("chatcmpl-{}", id_of(&order.seed)),
+        created: order.unix_s,
+        model: requested.unwrap_or_default().into_owned(),
+        include_usage: translated.include_usage,
+        custom_tools: translated.custom_tools,
+        legacy_functions: translated.legacy_functions,
+        stop: translated.stop,
+        seed: order.seed,
+        seal: Some((order.snapshot.seal_key.clone(), profile.name.clone())),
+    };
+    let translator = Box::new(reverse::stream::Translator::new(plan));
+    Ok(Prepared {
+        request: upstream::request(target, "/responses", translated.stream, &translated.body),
+        mode: Mode::Reverse(translator, sink),
+        streaming: translated.stream,
+        diagnostics: translated.diagnostics,
+    })
+}
+
 fn wants_stream(request: Value<'_>) -> bool {
     request.get("stream").and_then(|s| s.as_bool()) == Some(true)
 }
 
-fn response_id(seed: &[u8; 32]) -> String {
+/// 48 hexadecimal digits that nobody can guess.
+fn id_of(seed: &[u8; 32]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, seed);
-    let mut id = String::from("resp_");
+    let mut id = String::new();
     for byte in &digest.as_ref()[..24] {
         id.push_str(&format!("{byte:02x}"));
     }

@@ -1,10 +1,14 @@
 //! The two dialects joined.
 
+#[cfg(test)]
+mod answer_props;
 mod blocks;
 mod call_id;
 mod calls;
 mod choice;
 pub mod diagnostic;
+#[cfg(test)]
+mod dialect_tests;
 mod effort;
 mod fields;
 mod hosted;
@@ -16,6 +20,7 @@ pub mod request;
 mod request_props;
 #[cfg(test)]
 mod request_tests;
+pub mod reverse;
 pub mod rewrite;
 mod schema;
 pub mod seal;

@@ -14,6 +14,15 @@ pub(super) const NO_VISION: &[u8] = b"[image omitted: model has no vision input]
 /// What stands for an image that the provider cannot fetch.
 const NO_FETCHING: &[u8] = b"[image omitted: the provider takes no image addresses]";
 
+/// Data URLs of kinds that are never text.
+const BINARY: [&str; 5] = [
+    "data:application/pdf",
+    "data:application/zip",
+    "data:audio/",
+    "data:image/",
+    "data:video/",
+];
+
 /// One piece of content.
 #[derive(Clone, Debug)]
 pub(super) enum Piece<'a> {
@@ -249,6 +258,10 @@ fn read_file(part: Value<'_>, media: Media) -> Result<Piece<'_>, String> {
     let name = inner.str("filename").unwrap_or(Str::EMPTY);
     let bytes = inner.str("file_data").and_then(|data| {
         let data = data.text();
+        // A short file of a binary kind may be legal UTF-8 by chance.
+        if BINARY.iter().any(|kind| data.starts_with(kind)) || name.text().ends_with(".pdf") {
+            return None;
+        }
         let base64 = match data.strip_prefix("data:") {
             Some(url) => url.split_once(";base64,")?.1,
             None => &data,

@@ -105,7 +105,7 @@ impl Tap {
     }
 
     fn fail(&self, error: &Error, out: &mut Vec<u8>) {
-        let sequence = self.sequence.map_or(0, |n| n + 1);
+        let sequence = self.sequence.map_or(0, |n| n.saturating_add(1));
         out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"sequence_number\":");
         write::uint(out, sequence);
         out.extend_from_slice(b",\"code\":");
@@ -116,7 +116,7 @@ impl Tap {
         error.write_object(out);
         let head = b"}\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":";
         out.extend_from_slice(head);
-        write::uint(out, sequence + 1);
+        write::uint(out, sequence.saturating_add(1));
         out.extend_from_slice(b",\"response\":{\"id\":");
         write::quoted(out, self.response_id.as_deref().unwrap_or(b"resp_unknown"));
         out.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
@@ -176,10 +176,13 @@ impl Tap {
             return;
         };
         if kind == "response.created" {
-            self.response_id = response.str("id").map(|s| s.raw().to_vec());
-            self.model = response
-                .str("model")
-                .map_or(Vec::new(), |s| s.raw().to_vec());
+            let escaped = |name: &str| {
+                let mut out = Vec::new();
+                response.str(name)?.splice(&mut out);
+                Some(out)
+            };
+            self.response_id = escaped("id");
+            self.model = escaped("model").unwrap_or_default();
             self.created_at = response
                 .get("created_at")
                 .and_then(|n| n.as_u64())
@@ -206,7 +209,7 @@ impl Tap {
 /// in `bytes`.
 fn last_boundary(held: &[u8], bytes: &[u8]) -> Option<usize> {
     let mut end = bytes.len();
-    while let Some(at) = memchr::memrchr(b'\n', &bytes[..end]) {
+    while let Some(at) = memchr::memrchr2(b'\n', b'\r', &bytes[..end]) {
         // The line before this line end is empty if another line end stands directly before it.
         let before = |back: usize| -> Option<u8> {
             match at.checked_sub(back) {
@@ -214,9 +217,9 @@ fn last_boundary(held: &[u8], bytes: &[u8]) -> Option<usize> {
                 None => held.len().checked_sub(back - at).map(|i| held[i]),
             }
         };
-        let blank = match before(1) {
-            Some(b'\n') => true,
-            Some(b'\r') => before(2) == Some(b'\n'),
+        let blank = match (before(1), bytes[at]) {
+            (Some(b'\n'), _) | (Some(b'\r'), b'\r') => true,
+            (Some(b'\r'), _) => matches!(before(2), Some(b'\n' | b'\r')),
             _ => false,
         };
         if blank {
@@ -249,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn frames_that_end_in_bare_returns_are_let_through() {
+        let stream = b"data: {\"type\":\"response.completed\",\"response\":{}}\r\rdata: x\r";
+        for cut in 0..=stream.len() {
+            let (mut tap, mut out) = (Tap::responses(), Vec::new());
+            tap.feed(&stream[..cut], &mut out).unwrap();
+            tap.feed(&stream[cut..], &mut out).unwrap();
+            assert_eq!(tap.status(), Some("completed"), "cut at {cut}");
+            assert_eq!(out, stream[..stream.len() - 8]);
+        }
+    }
+
+    #[test]
     fn every_prefix_ends_in_one_terminal_event() {
         for cut in 0..STREAM.len() {
             let (mut tap, mut out) = (Tap::responses(), Vec::new());
@@ -261,5 +276,14 @@ mod tests {
             assert_eq!(ends, 1, "cut at {cut}: {text}");
             assert!(text.ends_with("\n\n"));
         }
+    }
+
+    #[test]
+    fn a_sequence_number_at_the_end_of_its_range_does_not_overflow() {
+        let (mut tap, mut out) = (Tap::responses(), Vec::new());
+        let frame = format!("data: {{\"sequence_number\":{}}}\n\n", u64::MAX);
+        tap.feed(frame.as_bytes(), &mut out).unwrap();
+        tap.finish(&UpstreamEnd::Clean, &mut out);
+        assert!(out.ends_with(b"}}\n\n"));
     }
 }

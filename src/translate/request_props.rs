@@ -3,8 +3,8 @@
 use super::request_tests::{body, files, legal, legal_name, messages, replaying, run};
 use super::snapshot::echo;
 use crate::json::Tape;
-use crate::provider::Profile;
 use crate::provider::profile::{MidSystem, Replay};
+use crate::provider::{Profile, builtin};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
@@ -71,7 +71,46 @@ fn turn() -> impl Strategy<Value = Vec<Json>> {
     })
 }
 
+/// Every dialect that is built in, each model's own included.
+fn dialects() -> Vec<Profile> {
+    let own = std::collections::BTreeMap::new();
+    let mut all = Vec::new();
+    for name in builtin::tables().keys() {
+        let table = builtin::table(name, &own).unwrap();
+        let profile = Profile::from_table(name, table).unwrap();
+        all.extend(profile.variants.values().map(|v| Profile::clone(v)));
+        all.push(profile);
+    }
+    all
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn every_dialect_gets_a_legal_history_that_grows_only_at_its_end(
+        pick in any::<prop::sample::Index>(),
+        items in prop::collection::vec(item(), 1..14),
+        turns in prop::collection::vec(turn(), 1..4),
+    ) {
+        static DIALECTS: std::sync::OnceLock<Vec<Profile>> = std::sync::OnceLock::new();
+        let all = DIALECTS.get_or_init(dialects);
+        let profile = &all[pick.index(all.len())];
+        legal(profile, &body(profile, &json!({"model": "m", "input": items})), &profile.name);
+        if profile.merge_adjacent {
+            // What is joined to the last message is no prefix of it.
+            return Ok(());
+        }
+        let mut input = vec![json!({"role": "system", "content": "s"}), json!({"role": "user", "content": "q"})];
+        let mut before = messages(profile, &json!({"model": "m", "input": input}));
+        for turn in turns {
+            input.extend(turn);
+            let now = messages(profile, &json!({"model": "m", "input": input}));
+            prop_assert!(now.starts_with(&before), "{}\n{before}\n{now}", profile.name);
+            before = now;
+        }
+    }
+
     #[test]
     fn any_items_become_a_legal_history(
         items in prop::collection::vec(item(), 1..14),

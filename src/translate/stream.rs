@@ -5,9 +5,11 @@ mod carrier;
 mod chunk;
 mod emit;
 mod item;
+mod predict;
 mod source;
 mod think;
 mod unwrap;
+mod view;
 
 use crate::auth::secret::SealKey;
 use crate::chat;
@@ -21,8 +23,10 @@ use call::Calls;
 use carrier::Carrier;
 use emit::{Emitter, Status};
 use item::Open;
+use predict::Predictor;
 use source::Sources;
 use think::Think;
+use view::Root;
 
 /// How events leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,6 +148,8 @@ pub struct Translator {
     held_space: Vec<u8>,
     /// Text that came while a call was unfinished: it follows the calls.
     late_text: Vec<u8>,
+    /// Frames that are known by heart.
+    predictor: Predictor,
     /// What the provider wants back besides the text of its reasoning.
     carrier: Carrier,
     /// What the provider's web search found.
@@ -217,6 +223,7 @@ impl Translator {
             reasoning_source: None,
             held_space: Vec::new(),
             late_text: Vec::new(),
+            predictor: Predictor::default(),
             carrier: Carrier::default(),
             sources: Sources::default(),
             repeated: Repeated::default(),
@@ -229,6 +236,18 @@ impl Translator {
         }
     }
 
+    /// How many frames were translated without a parse, because all of their bytes but one
+    /// string's were those of an earlier one.
+    pub fn predicted_frames(&self) -> u64 {
+        self.predictor.hits()
+    }
+
+    /// Translates every frame the slow way, for tests that compare.
+    pub fn without_prediction(mut self) -> Self {
+        self.predictor.switch_off();
+        self
+    }
+
     /// Tells the wall clock, in Unix seconds, for `completed_at`.
     pub fn set_now(&mut self, unix_s: u64) {
         self.emitter.now_s = unix_s;
@@ -237,6 +256,23 @@ impl Translator {
     /// Takes the next bytes of the upstream body (SSE) and appends whole downstream events.
     /// An error means that nothing was committed: answer with an HTTP status instead.
     pub fn feed(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut rest = upstream;
+        while !rest.is_empty() {
+            if self.frames.idle() {
+                let used = self.predicted(rest, out);
+                rest = &rest[used..];
+            }
+            let (frame, tail) = rest.split_at(predict::frame_len(rest));
+            if !frame.is_empty() {
+                self.frames_of(frame, out)?;
+                self.learn(frame);
+            }
+            rest = tail;
+        }
+        Ok(self.progress())
+    }
+
+    fn frames_of(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
         let mut frames = std::mem::take(&mut self.frames);
         let result = frames.feed(upstream, |frame| self.frame(frame.event, frame.data, out));
         self.frames = frames;
@@ -288,10 +324,17 @@ impl Translator {
                 let message = "The provider sent an event that is not JSON.";
                 Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
             }
-            Ok(chunk) if chunk::is_error(chunk, event) => {
-                Err(chat::error::classify(200, data, None))
-            }
-            Ok(chunk) => self.chunk(chunk, out),
+            Ok(chunk) => match Root::of(chunk) {
+                root if root.is_error(event) => Err(chat::error::classify(200, data, None)),
+                root => {
+                    let before = self.emitter.events();
+                    let result = self.chunk(&root, out);
+                    if self.emitter.events() == before + 1 && event.is_empty() {
+                        self.consider(chunk, data.len());
+                    }
+                    result
+                }
+            },
         };
         self.tape = tape;
         result
@@ -305,19 +348,14 @@ impl Translator {
                 let message = format!("The provider's answer is not JSON: {e}.");
                 Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
             }
-            Ok(object) if chunk::is_error(object, b"") => {
-                Err(chat::error::classify(200, body, None))
-            }
-            Ok(object)
-                if object
-                    .get("choices")
-                    .and_then(|c| c.items().next())
-                    .is_none() =>
-            {
-                let message = "The provider's answer holds no choice.";
-                Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
-            }
-            Ok(object) => self.chunk(object, out).and_then(|()| self.conclude(out)),
+            Ok(object) => match Root::of(object) {
+                root if root.is_error(b"") => Err(chat::error::classify(200, body, None)),
+                root if root.choices.and_then(|c| c.items().next()).is_none() => {
+                    let message = "The provider's answer holds no choice.";
+                    Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
+                }
+                root => self.chunk(&root, out).and_then(|()| self.conclude(out)),
+            },
         };
         self.settle(result.map_err(FeedError::Frame), out)
     }

@@ -293,3 +293,75 @@ fn an_error_in_a_list_is_an_error() {
         "The model is overloaded."
     );
 }
+
+/// Each chunk as a frame of its own, with think tags looked for.
+fn run_chunks(chunks: &[&str]) -> Vec<Json> {
+    let options = serde_json::json!({"think_tags": true});
+    let chat: String = chunks.iter().map(|c| format!("data: {c}\n\n")).collect();
+    events(&run(
+        plan(&options, Sink::Sse),
+        &[chat.as_bytes()],
+        UpstreamEnd::Clean,
+    ))
+}
+
+fn kinds(events: &[Json]) -> Vec<&str> {
+    events.iter().map(|e| e["type"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn thoughts_in_tags_wait_for_an_unfinished_call() {
+    let events = run_chunks(&[
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"<think>let me"}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"c","function":{"arguments":"}"}}]}}]}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#,
+        "[DONE]",
+    ]);
+    let items: Vec<_> = kinds(&events)
+        .into_iter()
+        .filter(|k| k.starts_with("response.output_item"))
+        .collect();
+    let (added, done) = ("response.output_item.added", "response.output_item.done");
+    assert_eq!(items, [added, done, added, done]);
+    let output = &events.last().unwrap()["response"]["output"];
+    assert_eq!(output[0]["arguments"], "{}");
+    assert_eq!(output[1]["content"][0]["text"], "let me");
+}
+
+#[test]
+fn an_escaped_backslash_before_an_angles_escape_stays() {
+    let events = run_chunks(&[
+        r#"{"choices":[{"delta":{"content":"\u003cthink\u003ea\\u003cb\\\u003C/think\u003ec"}}]}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+    ]);
+    let output = &events.last().unwrap()["response"]["output"];
+    assert_eq!(output[0]["content"][0]["text"], r"a\u003cb\");
+    assert_eq!(output[1]["content"][0]["text"], "c");
+}
+
+#[test]
+fn counts_at_the_end_of_their_range_do_not_overflow() {
+    let max = u64::MAX;
+    let usage = format!(
+        r#"{{"choices":[],"usage":{{"prompt_tokens":{max},"completion_tokens":{max},"total_tokens":{max},"completion_tokens_details":{{"reasoning_tokens":{max}}}}}}}"#
+    );
+    let finish = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let events = run_chunks(&[finish, &usage]);
+    let usage = &events.last().unwrap()["response"]["usage"];
+    assert_eq!(usage["total_tokens"], max);
+}
+
+#[test]
+fn logprobs_stay_on_one_line_and_in_range() {
+    let chunk = "{\"choices\":[{\"logprobs\":{\"content\":[{\"token\":\"a\",\"logprob\":-1e999,\ndata: \"bytes\":[\ndata: 97]}]},\ndata: \"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}";
+    let options = serde_json::json!({});
+    let chat = format!("data: {chunk}\n\n");
+    let out = run(
+        plan(&options, Sink::Sse),
+        &[chat.as_bytes()],
+        UpstreamEnd::Clean,
+    );
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(r#""logprob":0,"bytes":[97]"#), "{text}");
+}

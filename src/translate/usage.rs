@@ -24,9 +24,10 @@ pub fn of_chat(usage: Option<Value<'_>>) -> Option<Usage> {
     if input == 0 && output == 0 && total == 0 {
         return None;
     }
-    if reasoning > 0 && total == input + output + reasoning {
+    let beside = output.saturating_add(reasoning);
+    if reasoning > 0 && total == input.saturating_add(beside) {
         // xAI counts reasoning beside the completion, not inside it.
-        output += reasoning;
+        output = beside;
     }
     let cached = detail("prompt_tokens_details", "cached_tokens")
         .or_else(|| number(usage, "prompt_cache_hit_tokens"))

@@ -179,3 +179,80 @@ fn where_io_uring_is_refused_epoll_takes_over_and_says_so() {
         "{refusal}"
     );
 }
+
+#[test]
+fn the_readmes_own_profile_is_legal() {
+    let readme = include_str!("../../README.md");
+    let begin = readme
+        .find("[providers.lab]                       # a server")
+        .unwrap();
+    let end = begin + readme[begin..].find("```").unwrap();
+    let text = format!(
+        "{}[providers.openrouter]\napi_key = \"k\"\n",
+        &readme[begin..end]
+    );
+    let config = scratch("readme").join("strait.toml");
+    std::fs::write(&config, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_strait"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("lab (profile lab-qwen)"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn profiles_are_listed_and_printed() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_strait"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (code, list) = run(&["profiles"]);
+    assert_eq!(code, Some(0));
+    for name in [
+        "deepseek",
+        "zhipu",
+        "zai",
+        "minimax",
+        "xiaomi",
+        "kimi",
+        "qwen",
+        "openrouter",
+        "groq",
+        "xai",
+        "mistral",
+        "azure",
+        "gemini",
+        "anthropic",
+        "ollama",
+        "vllm",
+        "sglang",
+        "llama.cpp",
+        "lmstudio",
+    ] {
+        assert!(
+            list.lines().any(|l| l.starts_with(&format!("{name} "))),
+            "{name}"
+        );
+    }
+    let (code, zai) = run(&["profiles", "zai"]);
+    let table: toml::Table = zai.parse().unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        table["base_url"].as_str(),
+        Some("https://api.z.ai/api/paas/v4")
+    );
+    assert_eq!(table["tool_choice"][0].as_str(), Some("auto"));
+    assert_eq!(run(&["profiles", "nobody"]).0, Some(2));
+}

@@ -35,6 +35,9 @@ pub fn program() -> Option<&'static Path> {
     PROGRAM.get_or_init(install).as_deref()
 }
 
+/// Switches off what would reach out to the network.
+pub const QUIET: &str = "[analytics]\nenabled = false\n[features]\nplugins = false\napps = false\n";
+
 /// Codex with its own home and a scratch checkout.
 pub struct Codex {
     pub project: PathBuf,
@@ -76,6 +79,15 @@ impl Run {
 impl Codex {
     /// A Codex that is pointed at `strait`; `more` is appended to its configuration.
     pub fn new(strait: &Strait, model: &str, more: &str) -> Option<Codex> {
+        let base = format!("http://{}/v1", strait.address);
+        let config = format!(
+            "model = \"{model}\"\nmodel_provider = \"strait\"\n[model_providers.strait]\nname = \"Strait\"\nbase_url = \"{base}\"\nwire_api = \"responses\"\nenv_key = \"STRAIT_KEY\"\nmodel_catalog_url = \"{base}/models\"\n{QUIET}{more}"
+        );
+        Self::configured(&config)
+    }
+
+    /// A Codex with exactly this configuration.
+    pub fn configured(config: &str) -> Option<Codex> {
         let Some(program) = program() else {
             skip("no Node, or npm could not install Codex");
             return None;
@@ -85,10 +97,6 @@ impl Codex {
         for d in [&home, &project, &dir.join("tmp")] {
             std::fs::create_dir_all(d).unwrap();
         }
-        let base = format!("http://{}/v1", strait.address);
-        let config = format!(
-            "model = \"{model}\"\nmodel_provider = \"strait\"\n[model_providers.strait]\nname = \"Strait\"\nbase_url = \"{base}\"\nwire_api = \"responses\"\nenv_key = \"STRAIT_KEY\"\nmodel_catalog_url = \"{base}/models\"\n[analytics]\nenabled = false\n[features]\nplugins = false\napps = false\n{more}"
-        );
         std::fs::write(home.join("config.toml"), config).unwrap();
         let git = Command::new("git")
             .args(["init", "-q"])
@@ -104,6 +112,11 @@ impl Codex {
 
     /// Runs `codex exec` with these arguments.
     pub fn exec(&self, arguments: &[&str]) -> Run {
+        self.exec_with(arguments, &[("STRAIT_KEY", "open")])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn exec_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let output = Command::new("timeout")
             .args(["90"])
             .arg(self.program)
@@ -119,7 +132,8 @@ impl Codex {
             .env("CODEX_HOME", &self.home)
             .env("HOME", &self.home)
             .env("TMPDIR", self.home.parent().unwrap().join("tmp"))
-            .env("STRAIT_KEY", "open")
+            .env_remove("OPENAI_API_KEY")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -109,6 +109,31 @@ pub fn verdict(bodies: &[(&str, &[u8])]) -> String {
     said
 }
 
+/// Judges streams of chat chunks.
+pub fn judge_chat(streams: &[(&str, &[u8])]) {
+    let Some(python) = python() else {
+        return skip("no Python with venv and pip, so no judge");
+    };
+    let dir = crate::strait::scratch("judge");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let write = |(name, body): &(&str, &[u8])| {
+        let file = dir.join(format!("{name}.sse"));
+        std::fs::write(&file, body).unwrap();
+        file
+    };
+    let files: Vec<PathBuf> = streams.iter().map(write).collect();
+    let mut command = Command::new(python);
+    command.arg(root.join("tests/judge_many.py")).arg("--chat");
+    let mut said = run(command.args(&files));
+    let strict = root.join("../shared/judge/validate_events.py");
+    if strict.exists() {
+        let mut command = Command::new(python);
+        command.arg(&strict).args(["--chat", "--usage", "optional"]);
+        said += &run(command.args(&files));
+    }
+    assert!(said.is_empty(), "{said}");
+}
+
 /// What a judge says, if it finds anything.
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();

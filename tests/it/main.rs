@@ -12,6 +12,8 @@ mod passthrough;
 mod provider;
 mod providers;
 mod providers_clients;
+mod references;
+mod reverse;
 mod sdk;
 mod sdk_script;
 mod strait;

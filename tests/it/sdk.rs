@@ -17,6 +17,12 @@ fn here() -> PathBuf {
 /// Runs `command` with Strait's base URL as its last argument. Every scenario has to be `ok`, and
 /// the provider must have liked every request. `left` is how many streams the suite leaves early.
 fn run(command: &mut Command, scenarios_min: usize, left: usize) {
+    run_through(command, scenarios_min, left, false);
+}
+
+/// The same; `twice` puts another Strait in front, which speaks Responses to the first: what
+/// chat clients say is translated there and back.
+fn run_through(command: &mut Command, scenarios_min: usize, left: usize, twice: bool) {
     let script = Script::default();
     let teller = script.clone();
     let provider = Provider::answering(move |seen| teller.answer(seen));
@@ -26,7 +32,18 @@ fn run(command: &mut Command, scenarios_min: usize, left: usize) {
          [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n",
         provider.url()
     );
-    let strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
+    let mut strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
+    let inner;
+    if twice {
+        let more = format!(
+            "[models]\nchat = \"far/chat\"\ndeep = \"far/deep\"\n\
+             [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n\
+             [providers.far]\nprofile = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"{CLIENT_KEY}\"\n",
+            strait.address
+        );
+        inner = strait;
+        strait = Strait::with("openai-compatible", &inner_url(&inner), "io_uring", &more);
+    }
     let output = command
         .arg(format!("http://{}/v1", strait.address))
         .env("OPENAI_API_KEY", CLIENT_KEY)
@@ -59,6 +76,22 @@ fn run_python(suite: &str, scenarios_min: usize, left: usize) {
     };
     let mut command = Command::new(python);
     run(command.arg(here().join(suite)), scenarios_min, left);
+}
+
+fn inner_url(strait: &Strait) -> String {
+    format!("http://{}/v1", strait.address)
+}
+
+#[test]
+fn the_chat_api_translated_there_and_back() {
+    let Some(python) = python() else {
+        return skip("no Python with venv and pip, so no SDK for Python");
+    };
+    let mut command = Command::new(python);
+    command
+        .arg(here().join("suite.py"))
+        .env("SUITE_ONLY", "chat");
+    run_through(&mut command, 11, 0, true);
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! clients follow one item at a time.
 
 use super::Translator;
+use super::emit::Delta;
 use super::item::{Part, status};
 use super::unwrap::Unwrapper;
-use crate::error::Error;
-use crate::json::{Kind as JsonKind, Tape, Value, write};
+use crate::json::{Kind as JsonKind, Str, Tape, Value, write};
 use crate::responses::tool::ToolKind;
 use crate::translate::call_id;
 use crate::translate::snapshot::compact;
+use std::borrow::Cow;
 
 /// The calls of an answer that are not closed yet.
 #[derive(Debug, Default)]
@@ -75,39 +76,53 @@ impl Call {
     fn complete(&self) -> bool {
         !self.bare && self.json.complete()
     }
+
+    /// Takes the next piece of its arguments.
+    fn take(&mut self, escaped: &[u8]) {
+        self.json.feed(escaped);
+        self.arguments.extend_from_slice(escaped);
+    }
 }
 
 impl Translator {
     /// Takes one entry of `delta.tool_calls`, or the legacy `function_call`.
-    pub(super) fn call_delta(
-        &mut self,
-        call: Value<'_>,
-        function: Option<Value<'_>>,
-    ) -> Result<(), Error> {
-        let text = |v: Option<Value<'_>>, key: &str| {
-            v.and_then(|v| v.str(key))
-                .map(|s| s.text().into_owned())
-                .unwrap_or_default()
-        };
-        let custom = call.present("custom");
-        let function = custom.or(function);
-        let (id, name) = (text(Some(call), "id"), text(function, "name"));
-        let index = call.get("index").and_then(|i| i.as_f64()).map(|i| i as i64);
-        let mut arguments = Vec::new();
-        let content = if custom.is_some() {
-            "input"
-        } else {
-            "arguments"
-        };
-        if let Some(value) = function.and_then(|f| f.present(content)) {
-            match value.as_str() {
-                Some(text) => text.splice(&mut arguments),
-                None => write::escape_again(&mut arguments, &compact_of(value)),
+    pub(super) fn call_delta(&mut self, call: Value<'_>, function: Option<Value<'_>>) {
+        let (mut id, mut index, mut custom) = (None, None, None);
+        for (key, value) in call.entries() {
+            match &*key.bytes() {
+                b"id" => id = Some(value),
+                b"index" => index = value.as_f64().map(|i| i as i64),
+                b"custom" => custom = Some(value).filter(|v| !v.is_null()),
+                _ => {}
             }
         }
+        let content: &[u8] = match custom {
+            Some(_) => b"input",
+            None => b"arguments",
+        };
+        let (mut name, mut arguments) = (None, None);
+        for (key, value) in custom.or(function).iter().flat_map(|f| f.entries()) {
+            match &*key.bytes() {
+                b"name" => name = Some(value),
+                key if key == content => arguments = Some(value),
+                _ => {}
+            }
+        }
+        let (id, name) = (text_of(id).text(), text_of(name).text());
+        let arguments = match arguments.filter(|a| !a.is_null()) {
+            None => Cow::Borrowed(&b""[..]),
+            Some(value) => match value.as_str() {
+                Some(text) => text.escaped(),
+                None => {
+                    let mut escaped = Vec::new();
+                    write::escape_again(&mut escaped, &compact_of(value));
+                    Cow::Owned(escaped)
+                }
+            },
+        };
         let at = match self.calls.find(index, &id, &name) {
             Some(at) => at,
-            None if id.is_empty() && name.is_empty() && arguments.is_empty() => return Ok(()),
+            None if id.is_empty() && name.is_empty() && arguments.is_empty() => return,
             None => {
                 self.calls.list.push(Call {
                     index,
@@ -118,27 +133,54 @@ impl Translator {
         };
         let entry = &mut self.calls.list[at];
         entry.bare |= custom.is_some();
-        if entry.json.complete() && entry.arguments == arguments && !id.is_empty() {
+        if entry.json.complete() && entry.arguments == *arguments && !id.is_empty() {
             // The same complete call once more.
-            return Ok(());
+            return;
         }
         if entry.open.is_none() {
             if entry.id.is_empty() {
-                entry.id = id;
+                entry.id = id.into_owned();
             }
             match name.strip_prefix(entry.name.as_str()) {
-                Some(_) => entry.name = name,
+                Some(_) => entry.name = name.into_owned(),
                 None => entry.name.push_str(&name),
             }
         }
+        entry.take(&arguments);
         if self.emitter.plan.seal.is_some() {
             self.carrier.call(at as u64, call);
         }
-        let entry = &mut self.calls.list[at];
-        entry.json.feed(&arguments);
-        entry.arguments.extend_from_slice(&arguments);
         self.held_space.clear();
-        Ok(())
+    }
+
+    /// Takes a predicted piece of the front call's arguments, which goes out at once. `false` if
+    /// the front call is not one that such a piece can belong to.
+    pub(super) fn predicted_arguments(
+        &mut self,
+        index: Option<i64>,
+        escaped: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let front = self.calls.front;
+        let alone = front + 1 == self.calls.list.len();
+        let Some(call) = self.calls.list.get_mut(front).filter(|_| alone) else {
+            return false;
+        };
+        let streams = |open: &OpenCall| matches!(open.kind, ToolKind::Custom | ToolKind::Function);
+        if call.index != index || call.complete() || !call.open.as_ref().is_some_and(streams) {
+            return false;
+        }
+        call.take(escaped);
+        self.held_space.clear();
+        self.stream_call(out);
+        true
+    }
+
+    /// The index of the front call, if it is the only one that is open.
+    pub(super) fn front_index(&self) -> Option<Option<i64>> {
+        let alone = self.calls.front + 1 == self.calls.list.len();
+        let call = self.calls.list.get(self.calls.front).filter(|_| alone)?;
+        call.open.as_ref().map(|_| call.index)
     }
 
     /// Sends what the front call has, and goes on to the next when it is complete.
@@ -179,23 +221,16 @@ impl Translator {
         let news = &arguments[*sent..];
         *sent = arguments.len();
         let (kind, delta) = match open.kind {
-            ToolKind::Function => ("response.function_call_arguments.delta", news),
-            ToolKind::Custom if *bare => ("response.custom_tool_call_input.delta", news),
+            ToolKind::Function => (Delta::Arguments, news),
+            ToolKind::Custom if *bare => (Delta::Input, news),
             ToolKind::Custom => {
                 open.unwrapper.feed(news);
-                (
-                    "response.custom_tool_call_input.delta",
-                    open.unwrapper.ready(),
-                )
+                (Delta::Input, open.unwrapper.ready())
             }
             _ => return,
         };
         if !delta.is_empty() {
-            self.emitter
-                .item_event(out, kind, &open.item_id, None, |out| {
-                    out.extend_from_slice(b",\"delta\":");
-                    write::quoted(out, delta);
-                });
+            self.emitter.delta(out, kind, &open.item_id, 0, &[delta]);
         }
     }
 
@@ -208,11 +243,11 @@ impl Translator {
         self.close_open(false, out);
         let fresh = self.emitter.id("call_");
         let call = &mut self.calls.list[front];
-        call.id = match call.id.as_str() {
+        let id = match call.id.as_str() {
             "" => fresh,
             id => call_id::encode(id),
         };
-        self.carrier.call_named(front as u64, &call.id);
+        self.carrier.call_named(front as u64, &id);
         let tool = self.emitter.plan.tools.by_flat(&call.name).cloned();
         let unknown = if call.bare {
             ToolKind::Custom
@@ -221,7 +256,7 @@ impl Translator {
         };
         let kind = tool.as_ref().map_or(unknown, |t| t.kind);
         let mut names = b",\"call_id\":".to_vec();
-        write::string(&mut names, &call.id);
+        write::string(&mut names, &id);
         if matches!(kind, ToolKind::Function | ToolKind::Custom) {
             names.extend_from_slice(b",\"name\":");
             write::string(&mut names, tool.as_ref().map_or(&call.name, |t| &t.name));
@@ -285,12 +320,8 @@ impl Translator {
             ToolKind::Custom => {
                 let rest = open.unwrapper.finish();
                 if !rest.is_empty() {
-                    let delta = "response.custom_tool_call_input.delta";
                     self.emitter
-                        .item_event(out, delta, &open.item_id, None, |out| {
-                            out.extend_from_slice(b",\"delta\":");
-                            write::quoted(out, rest);
-                        });
+                        .delta(out, Delta::Input, &open.item_id, 0, &[rest]);
                 }
                 (
                     "response.custom_tool_call_input.done",
@@ -335,6 +366,13 @@ impl Translator {
         if !text.is_empty() {
             self.message(Part::Text, &text, b"", out);
         }
+    }
+}
+
+fn text_of(value: Option<Value<'_>>) -> Str<'_> {
+    match value.and_then(|v| v.as_str()) {
+        Some(text) => text,
+        None => Str::EMPTY,
     }
 }
 

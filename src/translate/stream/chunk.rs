@@ -2,50 +2,31 @@
 
 use super::item::{Open, Part};
 use super::think::{self, Said};
+use super::view::{Choice, Delta, REASONING, Root};
 use super::{Finish, State, Translator};
 use crate::error::Error;
 use crate::json::{Kind as JsonKind, Str, Value, write};
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::usage;
-
-/// Whether an event is an error in one of the shapes that providers use.
-pub(super) fn is_error(chunk: Value<'_>, event: &[u8]) -> bool {
-    let broken = |base: Value<'_>| {
-        base.get("status_code")
-            .and_then(|c| c.as_u64())
-            .is_some_and(|c| c != 0)
-    };
-    // Gemini wraps the object in a list.
-    let chunk = chunk.items().next().unwrap_or(chunk);
-    event == b"error"
-        || chunk.present("error").is_some()
-        || chunk.str("object").is_some_and(|o| o == "error")
-        || chunk.present("base_resp").is_some_and(broken)
-        || chunk.get("choices").is_none()
-            && chunk.get("usage").is_none()
-            && (chunk.get("message").is_some() || chunk.get("detail").is_some())
-}
-
-/// The fields in which providers send reasoning, in the order of trust.
-const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"];
+use std::borrow::Cow;
 
 impl Translator {
-    pub(super) fn chunk(&mut self, chunk: Value<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let mut usage = usage::of_chunk(chunk);
+    pub(super) fn chunk(&mut self, chunk: &Root<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        let beside = |x: Value<'_>| usage::of_chat(x.present("usage"));
+        let mut usage = usage::of_chat(chunk.usage).or_else(|| chunk.x_groq.and_then(beside));
         self.sources_of_chunk(chunk);
-        let first = |c: &Value<'_>| c.get("index").and_then(|i| i.as_u64()).unwrap_or(0) == 0;
-        let choice = chunk.present("choices").and_then(|c| c.items().find(first));
-        if let Some(choice) = choice {
-            usage = usage.or_else(|| usage::of_chat(choice.present("usage")));
-            let delta = choice.present("delta");
+        if let Some(choice) = chunk.choices.and_then(Choice::first) {
+            usage = usage.or_else(|| usage::of_chat(choice.usage));
+            let delta = choice.delta;
             self.deltas |= delta.is_some_and(|d| d.entries().next().is_some());
             // Some providers end a stream by the whole message, which was said already.
-            let whole = choice.present("message").filter(|_| !self.deltas);
+            let whole = choice.message.filter(|_| !self.deltas);
             let delta = delta.or(whole);
             if let (Some(delta), None) = (delta, &self.finish) {
-                self.delta(delta, choice, out)?;
+                self.delta(delta, &choice, out)?;
             }
-            if let Some(reason) = choice.str("finish_reason").filter(|r| !r.is_empty()) {
+            let reason = choice.finish_reason.and_then(|r| r.as_str());
+            if let Some(reason) = reason.filter(|r| !r.is_empty()) {
                 self.finish
                     .get_or_insert_with(|| Finish::of(&reason.text()));
             }
@@ -63,40 +44,40 @@ impl Translator {
     fn delta(
         &mut self,
         delta: Value<'_>,
-        choice: Value<'_>,
+        choice: &Choice<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.charge(delta.raw().len())?;
-        self.sources_of(delta);
-        for lost in ["audio", "images"] {
-            if delta.present(lost).is_some() {
-                self.drop_part(lost);
+        let delta = Delta::of(delta);
+        self.sources_of(delta.annotations);
+        for (name, lost) in [("audio", delta.audio), ("images", delta.images)] {
+            if lost.is_some() {
+                self.drop_part(name);
             }
         }
-        self.reasoning_of(delta, out);
-        if let Some(content) = delta.present("content") {
-            let logprobs = logprobs_of(choice);
+        self.reasoning_of(&delta, out);
+        if let Some(content) = delta.content {
+            let logprobs = logprobs_of(choice.logprobs);
             match content.as_str() {
                 Some(text) => self.content(text, &logprobs, out),
                 None => self.content_parts(content, out),
             }
         }
-        if let Some(refusal) = delta.str("refusal").filter(|r| !r.is_empty()) {
-            let mut text = Vec::new();
-            refusal.splice(&mut text);
+        let refusal = delta.refusal.and_then(|r| r.as_str());
+        if let Some(refusal) = refusal.filter(|r| !r.is_empty()) {
             let part = match self.emitter.plan.refusal_as_text {
                 true => Part::Text,
                 false => Part::Refusal,
             };
-            self.text(part, &text, b"", out);
+            self.text(part, &refusal.escaped(), b"", out);
         }
-        if let Some(calls) = delta.present("tool_calls") {
+        if let Some(calls) = delta.tool_calls {
             for call in calls.items() {
-                self.call_delta(call, call.present("function"))?;
+                self.call_delta(call, call.present("function"));
             }
             self.advance(out);
-        } else if let Some(call) = delta.present("function_call") {
-            self.call_delta(call, Some(call))?;
+        } else if let Some(call) = delta.function_call {
+            self.call_delta(call, Some(call));
             self.advance(out);
         }
         Ok(())
@@ -114,14 +95,15 @@ impl Translator {
         }
     }
 
-    fn reasoning_of(&mut self, delta: Value<'_>, out: &mut Vec<u8>) {
-        let details = delta.present("reasoning_details");
+    fn reasoning_of(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        let details = delta.reasoning_details;
         if let Some(details) = details.filter(|_| self.emitter.plan.seal.is_some()) {
             self.carrier
                 .details(details, self.emitter.plan.rules.cumulative);
         }
-        for name in REASONING {
-            let Some(text) = delta.str(name).filter(|t| !t.is_empty()) else {
+        for (name, member) in REASONING.into_iter().zip(delta.reasoning) {
+            let text = member.and_then(|m| m.as_str());
+            let Some(text) = text.filter(|t| !t.is_empty()) else {
                 continue;
             };
             if *self.reasoning_source.get_or_insert(name) == name {
@@ -144,22 +126,21 @@ impl Translator {
     }
 
     fn reasoning_piece(&mut self, text: Str<'_>, out: &mut Vec<u8>) {
-        self.held_space.clear();
-        self.settle_calls(out);
-        let mut escaped = Vec::new();
-        text.splice(&mut escaped);
+        let mut escaped = text.escaped();
         if self.emitter.plan.rules.cumulative {
-            escaped = fresh(&mut self.repeated.reasoning, escaped);
+            escaped = Cow::Owned(fresh(&mut self.repeated.reasoning, escaped.into_owned()));
         }
-        if self.calls.is_open() {
-            // A call is unfinished, and items do not interleave: thoughts cannot wait in order.
-            return self.late_text_for_reasoning(escaped);
-        }
-        self.reasoning(&escaped, out);
+        self.thought(&escaped, out);
     }
 
-    fn late_text_for_reasoning(&mut self, escaped: Vec<u8>) {
-        self.calls.late_reasoning.extend_from_slice(&escaped);
+    fn thought(&mut self, escaped: &[u8], out: &mut Vec<u8>) {
+        self.held_space.clear();
+        self.settle_calls(out);
+        if self.calls.is_open() {
+            // A call is unfinished, and items do not interleave: thoughts cannot wait in order.
+            return self.calls.late_reasoning.extend_from_slice(escaped);
+        }
+        self.reasoning(escaped, out);
     }
 
     /// Mistral's list of parts: `thinking` and `text`.
@@ -192,10 +173,9 @@ impl Translator {
         if text.is_empty() {
             return;
         }
-        let mut escaped = Vec::new();
-        text.splice(&mut escaped);
+        let mut escaped = text.escaped();
         if self.emitter.plan.rules.cumulative {
-            escaped = fresh(&mut self.repeated.text, escaped);
+            escaped = Cow::Owned(fresh(&mut self.repeated.text, escaped.into_owned()));
         }
         if escaped.is_empty() {
             return;
@@ -214,7 +194,7 @@ impl Translator {
 
     fn say(&mut self, kind: Said, text: &[u8], out: &mut Vec<u8>) {
         match kind {
-            Said::Reasoning => self.reasoning(text, out),
+            Said::Reasoning => self.thought(text, out),
             Said::Text => self.text(Part::Text, text, b"", out),
         }
     }
@@ -246,7 +226,8 @@ impl Translator {
 
     /// Closes the calls if all of them are complete, as when text follows them.
     fn settle_calls(&mut self, out: &mut Vec<u8>) {
-        if self.state == State::Committed && self.calls.all_complete() {
+        let done = self.calls.is_open() && self.calls.all_complete();
+        if self.state == State::Committed && done {
             self.close_calls(false, out);
         }
     }
@@ -270,22 +251,28 @@ fn fresh(said: &mut Vec<u8>, text: Vec<u8>) -> Vec<u8> {
 
 /// Go's encoder writes `<` as `\u003c`.
 fn plain_angles(escaped: &[u8]) -> Vec<u8> {
-    if memchr::memmem::find(escaped, b"\\u003").is_none() {
-        return escaped.to_vec();
+    let mut plain = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        plain.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        // Escapes are taken one by one: behind an escaped backslash, `u003c` is text.
+        let (text, len): (&[u8], _) = match rest.get(1..6) {
+            Some(b"u003c" | b"u003C") => (b"<", 6),
+            Some(b"u003e" | b"u003E") => (b">", 6),
+            _ => (&rest[..rest.len().min(2)], rest.len().min(2)),
+        };
+        plain.extend_from_slice(text);
+        rest = &rest[len..];
     }
-    let text = String::from_utf8_lossy(escaped);
-    let text = text.replace("\\u003c", "<").replace("\\u003e", ">");
-    text.replace("\\u003C", "<")
-        .replace("\\u003E", ">")
-        .into_bytes()
+    plain.extend_from_slice(rest);
+    plain
 }
 
 /// The entries of `choices[].logprobs.content`, as the Responses API writes them.
-fn logprobs_of(choice: Value<'_>) -> Vec<u8> {
+fn logprobs_of(logprobs: Option<Value<'_>>) -> Vec<u8> {
     let mut out = Vec::new();
-    let content = choice
-        .present("logprobs")
-        .and_then(|l| l.present("content"));
+    let content = logprobs.and_then(|l| l.present("content"));
     let Some(content) = content.filter(|c| c.kind() == JsonKind::Array) else {
         return out;
     };
@@ -315,23 +302,22 @@ fn logprob(entry: Value<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"logprob\":");
     let number = entry
         .get("logprob")
-        .filter(|n| n.kind() == JsonKind::Number);
+        .filter(|n| n.as_f64().is_some_and(f64::is_finite));
     out.extend_from_slice(number.map_or(b"0", |n| n.raw()));
     out.extend_from_slice(b",\"bytes\":");
-    match entry
+    let given = entry
         .present("bytes")
-        .filter(|b| b.kind() == JsonKind::Array)
-    {
-        Some(bytes) => out.extend_from_slice(bytes.raw()),
-        None => {
-            out.push(b'[');
-            for (i, byte) in token.text().bytes().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write::uint(out, u64::from(byte));
-            }
-            out.push(b']');
+        .filter(|b| b.kind() == JsonKind::Array);
+    let bytes: Vec<u64> = match given {
+        Some(bytes) => bytes.items().filter_map(|b| b.as_u64()).collect(),
+        None => token.text().bytes().map(u64::from).collect(),
+    };
+    out.push(b'[');
+    for (i, byte) in bytes.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
         }
+        write::uint(out, byte);
     }
+    out.push(b']');
 }

@@ -24,11 +24,65 @@ impl Status<'_> {
     }
 }
 
+/// The kinds of events that repeat: one piece of a text each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Delta {
+    Arguments,
+    Input,
+    Reasoning,
+    Refusal,
+    Summary,
+    Text,
+}
+
+/// What an event says before its sequence number.
+macro_rules! head {
+    ($kind:literal) => {
+        concat!(
+            "event: ",
+            $kind,
+            "\ndata: {\"type\":\"",
+            $kind,
+            "\",\"sequence_number\":"
+        )
+    };
+}
+
+impl Delta {
+    fn head(self) -> &'static str {
+        match self {
+            Delta::Arguments => head!("response.function_call_arguments.delta"),
+            Delta::Input => head!("response.custom_tool_call_input.delta"),
+            Delta::Reasoning => head!("response.reasoning_text.delta"),
+            Delta::Refusal => head!("response.refusal.delta"),
+            Delta::Summary => head!("response.reasoning_summary_text.delta"),
+            Delta::Text => head!("response.output_text.delta"),
+        }
+    }
+
+    /// The name of the index within the item.
+    fn index(self) -> Option<&'static str> {
+        match self {
+            Delta::Arguments | Delta::Input => None,
+            Delta::Summary => Some("summary_index"),
+            _ => Some("content_index"),
+        }
+    }
+}
+
+/// The middle of the last delta's event, which is that of the next one most of the time.
+#[derive(Debug, Default)]
+struct Middle {
+    of: Option<(Delta, u64, u64)>,
+    bytes: Vec<u8>,
+}
+
 /// The writer of one response's events.
 #[derive(Debug)]
 pub(super) struct Emitter {
     pub(super) plan: Plan,
     sequence: u64,
+    middle: Middle,
     /// Index of the item that is open, or of the next one.
     pub(super) index: u64,
     output: Vec<u8>,
@@ -42,11 +96,17 @@ impl Emitter {
         Emitter {
             plan,
             sequence: 0,
+            middle: Middle::default(),
             index: 0,
             output: Vec::new(),
             ids: 0,
             now_s,
         }
+    }
+
+    /// How many events were written.
+    pub(super) fn events(&self) -> u64 {
+        self.sequence
     }
 
     pub(super) fn is_sse(&self) -> bool {
@@ -137,6 +197,71 @@ impl Emitter {
             }
             body(out);
         });
+    }
+
+    /// Appends one piece of a text of the open item: `pieces` joined, escaped JSON text. `part` is
+    /// the index of the part.
+    pub(super) fn delta(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: Delta,
+        id: &str,
+        part: u64,
+        pieces: &[&[u8]],
+    ) {
+        self.delta_with(out, kind, id, part, pieces, b"");
+    }
+
+    /// The same with the log probabilities of a piece of output text.
+    pub(super) fn delta_with(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: Delta,
+        id: &str,
+        part: u64,
+        pieces: &[&[u8]],
+        logprobs: &[u8],
+    ) {
+        if !self.is_sse() {
+            return;
+        }
+        if self.middle.of != Some((kind, self.index, part)) {
+            self.prepare(kind, id, part);
+        }
+        out.extend_from_slice(kind.head().as_bytes());
+        write::uint(out, self.sequence);
+        out.extend_from_slice(&self.middle.bytes);
+        for piece in pieces {
+            out.extend_from_slice(piece);
+        }
+        match (kind, logprobs) {
+            (Delta::Text, b"") => out.extend_from_slice(b"\",\"logprobs\":[]}\n\n"),
+            (Delta::Text, _) => {
+                out.extend_from_slice(b"\",\"logprobs\":[");
+                out.extend_from_slice(logprobs);
+                out.extend_from_slice(b"]}\n\n");
+            }
+            _ => out.extend_from_slice(b"\"}\n\n"),
+        }
+        self.sequence += 1;
+    }
+
+    /// Writes what stands between the sequence number and the piece of text.
+    fn prepare(&mut self, kind: Delta, id: &str, part: u64) {
+        self.middle.of = Some((kind, self.index, part));
+        let out = &mut self.middle.bytes;
+        out.clear();
+        out.extend_from_slice(b",\"item_id\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"output_index\":");
+        write::uint(out, self.index);
+        if let Some(name) = kind.index() {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            write::uint(out, part);
+        }
+        out.extend_from_slice(b",\"delta\":\"");
     }
 
     pub(super) fn item_added(&mut self, out: &mut Vec<u8>, item: &[u8]) {
@@ -236,7 +361,7 @@ fn write_usage(out: &mut Vec<u8>, usage: Usage) {
     out.extend_from_slice(b",\"output_tokens_details\":{\"reasoning_tokens\":");
     write::uint(out, usage.reasoning);
     out.extend_from_slice(b"},\"total_tokens\":");
-    write::uint(out, usage.input + usage.output);
+    write::uint(out, usage.input.saturating_add(usage.output));
     out.push(b'}');
 }
 

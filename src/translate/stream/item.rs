@@ -1,5 +1,6 @@
 //! Reasoning and message items: opened by their first delta, closed by whatever comes next.
 
+use super::emit::Delta;
 use super::{State, Translator};
 use crate::error::Error;
 use crate::json::write;
@@ -60,15 +61,11 @@ impl Translator {
             return;
         };
         text.extend_from_slice(delta);
-        let (kind, index) = match self.emitter.plan.reasoning_summary {
-            true => ("response.reasoning_summary_text.delta", "summary_index"),
-            false => ("response.reasoning_text.delta", "content_index"),
+        let kind = match self.emitter.plan.reasoning_summary {
+            true => Delta::Summary,
+            false => Delta::Reasoning,
         };
-        self.emitter
-            .item_event(out, kind, id, Some((index, 0)), |out| {
-                out.extend_from_slice(b",\"delta\":");
-                write::quoted(out, delta);
-            });
+        self.emitter.delta(out, kind, id, 0, &[delta]);
     }
 
     fn open_reasoning(&mut self, out: &mut Vec<u8>) {
@@ -253,22 +250,12 @@ impl Translator {
             }
             kept.extend_from_slice(logprobs);
         }
-        let name = match kind {
-            Part::Refusal => "response.refusal.delta",
-            Part::Text => "response.output_text.delta",
+        let event = match kind {
+            Part::Refusal => Delta::Refusal,
+            Part::Text => Delta::Text,
         };
         self.emitter
-            .item_event(out, name, id, Some(("content_index", *index)), |out| {
-                out.extend_from_slice(b",\"delta\":\"");
-                out.extend_from_slice(&held);
-                out.extend_from_slice(delta);
-                out.push(b'"');
-                if kind == Part::Text {
-                    out.extend_from_slice(b",\"logprobs\":[");
-                    out.extend_from_slice(logprobs);
-                    out.push(b']');
-                }
-            });
+            .delta_with(out, event, id, *index, &[&held, delta], logprobs);
         self.held_space = held;
         self.held_space.clear();
     }

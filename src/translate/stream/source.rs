@@ -2,6 +2,7 @@
 //! an item of its own.
 
 use super::Translator;
+use super::view::Root;
 use crate::json::{Kind, Str, Tape, Value, write};
 
 /// Sources that are not told yet.
@@ -31,11 +32,8 @@ const SOURCES_MAX: usize = 256;
 
 impl Translator {
     /// Sources that stand beside the choices of a chunk.
-    pub(super) fn sources_of_chunk(&mut self, chunk: Value<'_>) {
-        for name in ["web_search", "search_results", "citations"] {
-            let Some(list) = chunk.present(name) else {
-                continue;
-            };
+    pub(super) fn sources_of_chunk(&mut self, chunk: &Root<'_>) {
+        for list in chunk.sources.into_iter().flatten() {
             for entry in list.items() {
                 self.sources.searched = true;
                 self.sources.add(entry);
@@ -44,8 +42,7 @@ impl Translator {
     }
 
     /// Sources that stand in a delta or a message.
-    pub(super) fn sources_of(&mut self, delta: Value<'_>) {
-        let annotations = delta.present("annotations");
+    pub(super) fn sources_of(&mut self, annotations: Option<Value<'_>>) {
         for annotation in annotations.iter().flat_map(|a| a.items()) {
             self.sources.searched = true;
             // The chat API nests the citation; some providers do not.

@@ -1,0 +1,15 @@
+//! `translate::stream::Translator` on arbitrary bytes: the output does not depend on the
+//! segmentation; there is one terminal event, or an error and no output; events are whole JSON
+//! lines, items do not interleave, sequence numbers have no gaps, deltas add up
+//! (`strait_fuzz::check_stream`). The same bytes are also taken as a whole completion object.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let options = strait_fuzz::digest(data) as u8;
+    strait_fuzz::chat::check(data, options);
+    if data.trim_ascii_start().starts_with(b"{") {
+        strait_fuzz::chat::check_whole(data, options);
+    }
+});
