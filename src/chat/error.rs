@@ -15,6 +15,8 @@ struct Said {
     code: String,
     kind: String,
     status: Option<u16>,
+    /// Seconds after which to try again, where the body says so.
+    retry_s: Option<u32>,
 }
 
 /// Classifies an error answer. `status` is the HTTP status, or 200 for an error inside a stream.
@@ -28,6 +30,7 @@ pub fn classify(status: u16, body: &[u8], retry_after_s: Option<u32>) -> Error {
         (status, _) => status,
     };
     let kind = kind_of(status, &said);
+    let retry_after_s = retry_after_s.or(said.retry_s);
     let mut message = clean(&said.message);
     if message.is_empty() {
         message = format!("The provider answered with HTTP status {status}.");
@@ -85,6 +88,13 @@ fn read(body: Value<'_>) -> Said {
     said.code = inner.present("code").map(raw).unwrap_or_default();
     said.kind = text(inner, "type").unwrap_or_default();
     said.status = said.code.parse().ok().filter(|s| (400..600).contains(s));
+    let details = inner.present("details");
+    let delays = details.iter().flat_map(|d| d.items());
+    said.retry_s = delays
+        .filter_map(|d| text(d, "retryDelay"))
+        .find_map(|delay| delay.strip_suffix('s')?.parse::<f64>().ok())
+        .filter(|s| (0.0..f64::from(u32::MAX)).contains(s))
+        .map(|s| s.ceil() as u32);
     said
 }
 
@@ -106,6 +116,11 @@ fn kind_of(status: u16, said: &Said) -> Kind {
         "prompt is too long",
         "too many input tokens",
         "exceeds the context",
+        // Kimi, DashScope, Gemini and xAI, in this order.
+        "exceeded model token limit",
+        "range of input length should be",
+        "input token count",
+        "maximum prompt length",
     ];
     if code(&[
         "context_length_exceeded",
@@ -122,7 +137,12 @@ fn kind_of(status: u16, said: &Said) -> Kind {
         "exceeded your current quota",
         "quota exceeded",
     ];
-    if status == 402 || code(&["insufficient_quota", "1113", "base_resp.1008"]) || says(&quota) {
+    // Gemini's word for a limit by the minute is the same, but it says how long to wait.
+    let passing = status == 429 && said.retry_s.is_some();
+    if status == 402
+        || code(&["insufficient_quota", "1113", "base_resp.1008"])
+        || says(&quota) && !passing
+    {
         return Kind::Quota;
     }
     if code(&[
@@ -155,7 +175,9 @@ fn kind_of(status: u16, said: &Said) -> Kind {
     {
         return Kind::RateLimited;
     }
-    if matches!(status, 401 | 403) || status == 200 && code(&auth) {
+    // Gemini and xAI answer 400 to a wrong key.
+    let wrong_key = status == 400 && says(&["api key not valid", "incorrect api key"]);
+    if matches!(status, 401 | 403) || status == 200 && code(&auth) || wrong_key {
         return Kind::ProviderAuth;
     }
     if matches!(status, 503 | 529) || says(&["overloaded", "no available"]) {
@@ -266,6 +288,36 @@ mod tests {
                 r#"{"error":{"code":429,"message":"x","metadata":{"raw":"too fast"}}}"#.into(),
                 Kind::RateLimited,
             ),
+            (
+                400,
+                r#"{"error":{"message":"Your request exceeded model token limit: 9"}}"#.into(),
+                Kind::ContextOverflow,
+            ),
+            (
+                400,
+                r#"{"code":"InvalidParameter","message":"Range of input length should be [1, 9]"}"#.into(),
+                Kind::ContextOverflow,
+            ),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"The input token count (9) exceeds the maximum number of tokens allowed (8)."}}]"#.into(),
+                Kind::ContextOverflow,
+            ),
+            (
+                400,
+                r#"{"code":"x","error":"This model's maximum prompt length is 8 but the request contains 9 tokens."}"#.into(),
+                Kind::ContextOverflow,
+            ),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}]"#.into(),
+                Kind::ProviderAuth,
+            ),
+            (
+                400,
+                r#"{"code":"x","error":"Incorrect API key provided: xa***op."}"#.into(),
+                Kind::ProviderAuth,
+            ),
             (500, "<html>oops</html>".into(), Kind::UpstreamBroken),
             (529, "".into(), Kind::Overloaded),
             (
@@ -277,6 +329,21 @@ mod tests {
         for (status, body, expected) in cases {
             assert_eq!(kind(status, &body), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_wait_in_the_body_makes_a_quota_a_rate_limit() {
+        let body = |details: &str| {
+            format!(
+                r#"[{{"error":{{"code":429,"message":"You exceeded your current quota.","details":[{details}]}}}}]"#
+            )
+        };
+        let error = classify(429, body(r#"{"retryDelay":"33.2s"}"#).as_bytes(), None);
+        assert_eq!(
+            (error.kind, error.retry_after_s),
+            (Kind::RateLimited, Some(34))
+        );
+        assert_eq!(kind(429, &body(r#"{"violations":[]}"#)), Kind::Quota);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl<'a> Messages<'a, '_> {
         self.raw(role);
         self.raw("\"");
         self.open_end = false;
-        self.user_text = false;
+        self.user_content = None;
     }
 
     pub(super) fn raw(&mut self, text: &str) {

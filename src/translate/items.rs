@@ -60,8 +60,8 @@ pub(super) struct Messages<'a, 'o> {
     pub(super) scratch: Tape,
     /// Whether the last message is the assistant's.
     pub(super) open_end: bool,
-    /// Whether the last message is a user's and holds only text.
-    pub(super) user_text: bool,
+    /// Where the content of the last message begins, if that is a user's.
+    pub(super) user_content: Option<usize>,
 }
 
 impl<'a, 'o> Messages<'a, 'o> {
@@ -83,7 +83,7 @@ impl<'a, 'o> Messages<'a, 'o> {
             ids: HashSet::new(),
             scratch: Tape::new(),
             open_end: false,
-            user_text: false,
+            user_content: None,
         }
     }
 
@@ -443,27 +443,40 @@ impl<'a, 'o> Messages<'a, 'o> {
     }
 
     pub(super) fn user_message(&mut self, pieces: &[Piece<'a>]) {
-        let text = !pieces.iter().any(Piece::is_media);
-        if text && self.join_user() {
-            parts::write_text(self.out, pieces);
-            return self.raw("\"}");
+        if self.cx.profile.merge_adjacent
+            && let Some(at) = self.user_content
+        {
+            return self.join_user(at, pieces);
         }
         self.open("user");
         self.raw(",\"content\":");
+        self.user_content = Some(self.out.len());
         parts::write_content(self.out, pieces);
         self.raw("}");
-        self.user_text = text;
     }
 
-    /// Opens the last message again, where the provider wants roles to alternate and it is a
-    /// user's text.
-    fn join_user(&mut self) -> bool {
-        let joins = self.cx.profile.merge_adjacent && self.user_text;
-        if joins {
-            self.out.truncate(self.out.len() - b"\"}".len());
+    /// Adds to the last message, a user's with its content at `at`: the provider wants roles to
+    /// alternate.
+    fn join_user(&mut self, at: usize, pieces: &[Piece<'a>]) {
+        let list = self.out[at] == b'[';
+        self.out.truncate(self.out.len() - 2);
+        if !list && !pieces.iter().any(Piece::is_media) {
             self.raw("\\n\\n");
+            parts::write_text(self.out, pieces);
+            return self.raw("\"}");
         }
-        joins
+        if !list {
+            let text = self.out.split_off(at + 1);
+            self.out.truncate(at);
+            self.raw("[{\"type\":\"text\",\"text\":\"");
+            self.out.extend_from_slice(&text);
+            self.raw("\"}");
+        }
+        for piece in pieces {
+            self.raw(",");
+            piece.write_part(self.out);
+        }
+        self.raw("]}");
     }
 
     /// A system message: part of the leading one, or in mid conversation as the dialect has it.

@@ -492,3 +492,35 @@ fn namespaced_tools_keep_their_names_in_history_and_search() {
     assert_eq!(body["tools"][1]["function"]["description"], "D\n\nadds");
     assert_eq!(translated.tools.by_flat("mcp__d__add").unwrap().name, "add");
 }
+
+#[test]
+fn freeform_tools_keep_to_the_schemas_that_the_provider_takes() {
+    let profile = Profile {
+        schema_drop: vec!["additionalProperties".into()],
+        ..Profile::default()
+    };
+    let tools = json!([{"type": "custom", "name": "apply_patch"}, {"type": "local_shell"}]);
+    let request = json!({"model": "m", "input": "x", "tools": tools});
+    let text = body(&profile, &request)["tools"].to_string();
+    assert!(!text.contains("additionalProperties"), "{text}");
+    let plain = body(&Profile::default(), &request)["tools"].to_string();
+    assert!(plain.contains("additionalProperties"), "{plain}");
+}
+
+#[test]
+fn images_are_merged_where_roles_have_to_alternate() {
+    let profile = Profile {
+        merge_adjacent: true,
+        ..Profile::default()
+    };
+    let says = |text: &str| json!({"role": "user", "content": text});
+    let shows = json!({"role": "user", "content": [{"type": "input_text", "text": "b"},
+        {"type": "input_image", "image_url": "data:image/png;base64,AA"}]});
+    let request = json!({"model": "m", "input": [says("a \"q\""), shows, says("c"), says("d")]});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}});
+    assert_eq!(
+        body(&profile, &request)["messages"],
+        json!([{"role": "user", "content": [text("a \"q\""), text("b"), image, text("c"), text("d")]}])
+    );
+}

@@ -281,6 +281,19 @@ fn the_object_is_the_streams_last_snapshot() {
     }
 }
 
+#[test]
+fn an_error_in_a_list_is_an_error() {
+    let chat = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n\
+        data: [{\"error\":{\"code\":503,\"message\":\"The model is overloaded.\"}}]\n\n";
+    let out = run(plan(&Json::Null, Sink::Sse), &[chat], UpstreamEnd::Clean);
+    let last = events(&out).pop().unwrap();
+    assert_eq!(last["type"], "response.failed");
+    assert_eq!(
+        last["response"]["error"]["message"],
+        "The model is overloaded."
+    );
+}
+
 /// Each chunk as a frame of its own, with think tags looked for.
 fn run_chunks(chunks: &[&str]) -> Vec<Json> {
     let options = serde_json::json!({"think_tags": true});

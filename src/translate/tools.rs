@@ -287,7 +287,10 @@ impl Build<'_> {
             let definition = move |flat: &str| define_custom(flat, &description, tool);
             return self.add_as(kind, space, name, definition, path);
         }
-        self.add(kind, space, name, &description, parameters, false, path);
+        let mut tape = crate::json::Tape::new();
+        let mut fit = Vec::new();
+        schema::parameters(&mut fit, tape.parse(parameters).ok(), self.profile);
+        self.add(kind, space, name, &description, &fit, false, path);
     }
 
     /// The provider's own web search stands in for the one that the client offers.

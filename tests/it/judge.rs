@@ -48,9 +48,17 @@ pub fn judge(answers: &[(&str, &Answer)]) {
 
 /// Judges bodies, streams or objects, in one go.
 pub fn judge_bodies(bodies: &[(&str, &[u8])]) {
+    let said = verdict(bodies);
+    assert!(said.is_empty(), "{said}");
+}
+
+/// What the judges find wrong with bodies, streams or objects; nothing where all is well.
+pub fn verdict(bodies: &[(&str, &[u8])]) -> String {
     let Some(python) = python() else {
-        return skip("no Python with venv and pip, so no judge");
+        skip("no Python with venv and pip, so no judge");
+        return String::new();
     };
+    let mut said = String::new();
     let dir = crate::strait::scratch("judge");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let strict = root.join("../shared/judge/validate_events.py");
@@ -72,7 +80,7 @@ pub fn judge_bodies(bodies: &[(&str, &[u8])]) {
         if !stream {
             command.arg("--object");
         }
-        run(command.args(&files));
+        said += &run(command.args(&files));
         if strict.exists() {
             let mut command = Command::new(python);
             command.arg(&strict);
@@ -95,9 +103,10 @@ pub fn judge_bodies(bodies: &[(&str, &[u8])]) {
                 "optional",
                 "--any-error-code",
             ]);
-            run(command.args(["--ignore", "S06,C03"]).args(&files));
+            said += &run(command.args(["--ignore", "S06,C03"]).args(&files));
         }
     }
+    said
 }
 
 /// Judges streams of chat chunks.
@@ -115,18 +124,21 @@ pub fn judge_chat(streams: &[(&str, &[u8])]) {
     let files: Vec<PathBuf> = streams.iter().map(write).collect();
     let mut command = Command::new(python);
     command.arg(root.join("tests/judge_many.py")).arg("--chat");
-    run(command.args(&files));
+    let mut said = run(command.args(&files));
     let strict = root.join("../shared/judge/validate_events.py");
     if strict.exists() {
         let mut command = Command::new(python);
         command.arg(&strict).args(["--chat", "--usage", "optional"]);
-        run(command.args(&files));
+        said += &run(command.args(&files));
     }
+    assert!(said.is_empty(), "{said}");
 }
 
-fn run(command: &mut Command) {
+/// What a judge says, if it finds anything.
+fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    if output.status.success() {
+        return String::new();
+    }
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -1,6 +1,6 @@
 //! The members of a chunk that matter, each found in one pass over its object.
 
-use crate::json::Value;
+use crate::json::{Kind, Value};
 
 /// A member: missing, `null`, or there. A later one of the same name counts.
 type Member<'a> = Option<Value<'a>>;
@@ -29,6 +29,11 @@ pub(super) struct Root<'a> {
 impl<'a> Root<'a> {
     pub fn of(root: Value<'a>) -> Self {
         let mut view = Root::default();
+        // Gemini wraps its errors in a list.
+        let root = match root.kind() {
+            Kind::Array => root.items().next().unwrap_or(root),
+            _ => root,
+        };
         for (key, value) in root.entries() {
             let place = match &*key.bytes() {
                 b"choices" => {
