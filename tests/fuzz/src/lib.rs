@@ -58,7 +58,11 @@ fn tree(text: &[u8]) -> Option<Json> {
         Err(e) => {
             let lone = ["lone leading surrogate", "unexpected end of hex escape"];
             let lone = lone.iter().any(|l| e.to_string().starts_with(l));
-            assert!(lone || excused(&e), "{e}: {}", String::from_utf8_lossy(text));
+            assert!(
+                lone || excused(&e),
+                "{e}: {}",
+                String::from_utf8_lossy(text)
+            );
             None
         }
     }
@@ -142,9 +146,14 @@ pub mod dialect {
             images_user: false,
             tools_max: 2,
             temperature: Some((0.0, 1.0)),
-            drop_fields: ["instructions", "stream_options", "reasoning.summary", "tools"]
-                .map(String::from)
-                .to_vec(),
+            drop_fields: [
+                "instructions",
+                "stream_options",
+                "reasoning.summary",
+                "tools",
+            ]
+            .map(String::from)
+            .to_vec(),
             tool_types: vec!["function".into()],
             extra_body: [("store".to_owned(), true.into())].into(),
             ..Profile::default()
@@ -320,14 +329,14 @@ impl Checker {
 
 /// Plans, runs and oracles for `translate::stream::Translator`.
 pub mod chat {
+    use super::dialect;
     use super::{check_stream, is_json, segmentations};
     use strait::auth::secret::SealKey;
     use strait::error::{Error, Kind, Source};
     use strait::json::Tape;
+    use strait::provider::profile::Wire;
     use strait::responses::tool::{Tool, ToolKind, ToolTable};
     use strait::translate::snapshot::echo;
-    use super::dialect;
-    use strait::provider::profile::Wire;
     use strait::translate::stream::{Plan, Progress, Rules, Sink, Translator, UpstreamEnd};
 
     /// The names of the tools in every plan, with one of each kind.

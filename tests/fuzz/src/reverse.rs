@@ -113,7 +113,11 @@ impl Answer {
                 assert!(inner.get("name").is_none(), "a name without an id");
             }
             assert_eq!(self.calls[at].1, kind);
-            let member = if kind == "custom" { "input" } else { "arguments" };
+            let member = if kind == "custom" {
+                "input"
+            } else {
+                "arguments"
+            };
             add(&mut self.calls[at].3, inner, member);
         }
     }
@@ -170,7 +174,10 @@ impl Answer {
         };
         let delta = &choice["delta"];
         assert_eq!(delta.get("role").is_some(), n == 0, "chunk {n}: {delta}");
-        assert!(n > 0 || delta.get("content").is_some(), "no content: {delta}");
+        assert!(
+            n > 0 || delta.get("content").is_some(),
+            "no content: {delta}"
+        );
         self.message(delta);
         extend(&mut self.lists[2], &choice["logprobs"]["content"]);
         if let Some(reason) = choice["finish_reason"].as_str() {
@@ -263,7 +270,10 @@ fn same(stream: &Run, object: &Run, options: u32) {
         return;
     }
     assert_eq!(stream.error, None);
-    let (streamed, whole) = (Answer::of_stream(&stream.out), Answer::of_object(&object.out));
+    let (streamed, whole) = (
+        Answer::of_stream(&stream.out),
+        Answer::of_object(&object.out),
+    );
     let (Some(mut streamed), Some(mut whole)) = (streamed, whole) else {
         return;
     };
@@ -292,7 +302,10 @@ pub fn check(upstream: &[u8], options: u32) {
     }
     for split in [&bytes, &pieces] {
         let again = run(plan(Sink::Sse, options), split, false, broken);
-        assert!(first == again, "the segmentation matters: {again:?}\n{first:?}");
+        assert!(
+            first == again,
+            "the segmentation matters: {again:?}\n{first:?}"
+        );
     }
     let object = run(plan(Sink::Json, options), &whole, false, broken);
     same(&first, &object, options);
@@ -369,7 +382,10 @@ fn legal(body: &Json, dialect: &Dialect) {
         assert!(set || !members.contains_key(name), "{name} is refused");
     }
     for name in ["messages", "stop", "n", "max_tokens", "functions"] {
-        assert!(!members.contains_key(name), "{name} is of the other dialect");
+        assert!(
+            !members.contains_key(name),
+            "{name} is of the other dialect"
+        );
     }
     let input = body["input"].as_array().expect("input");
     assert!(body["instructions"].is_string() || body["instructions"].is_null());
@@ -412,7 +428,10 @@ fn legal(body: &Json, dialect: &Dialect) {
         let max = dialect.profile.tools_max;
         assert!(!tools.is_empty() && (max == 0 || tools.len() <= max));
         for tool in tools {
-            assert!(tool["name"].as_str().is_some_and(|n| !n.is_empty()), "{tool}");
+            assert!(
+                tool["name"].as_str().is_some_and(|n| !n.is_empty()),
+                "{tool}"
+            );
             assert!(tool["type"] == "custom" || tool["parameters"].is_object());
         }
     }

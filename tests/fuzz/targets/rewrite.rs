@@ -63,7 +63,11 @@ fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) 
 fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     let mut diagnostics = Vec::new();
     let out = rewrite(root, body, MODEL, profile, &mut diagnostics);
-    assert!(strait_fuzz::is_json(&out), "{}", String::from_utf8_lossy(&out));
+    assert!(
+        strait_fuzz::is_json(&out),
+        "{}",
+        String::from_utf8_lossy(&out)
+    );
     renamed(&out);
     let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
     if profile.drop_fields.is_empty() && profile.tool_types.is_empty() && !ours {
