@@ -48,16 +48,20 @@ pub fn rewrite(
     out
 }
 
-/// The body under the provider's name for the model, otherwise byte for byte the client's.
+/// The body under the provider's name for the model, otherwise byte for byte the client's. Where
+/// the member is there twice, both are renamed: which of them counts depends on the parser.
 pub fn rename(request: Value<'_>, body: &[u8], model: &str) -> Vec<u8> {
-    let asked = request.get("model").filter(|m| m.kind() == Kind::String);
-    let Some(asked) = asked.filter(|m| m.as_str().is_some_and(|s| s != *model)) else {
-        return body.to_vec();
-    };
-    let span = asked.span();
-    let mut out = body[..span.start].to_vec();
-    write::string(&mut out, model);
-    out.extend_from_slice(&body[span.end..]);
+    let mut out = Vec::with_capacity(body.len() + model.len());
+    let mut from = 0;
+    for (key, value) in request.entries() {
+        if key == "model" && value.as_str().is_some_and(|asked| asked != *model) {
+            let span = value.span();
+            out.extend_from_slice(&body[from..span.start]);
+            write::string(&mut out, model);
+            from = span.end;
+        }
+    }
+    out.extend_from_slice(&body[from..]);
     out
 }
 
@@ -129,6 +133,13 @@ mod tests {
         assert_eq!(through("", body), (body.to_owned(), 0));
         let other = body.replace("\"m\"", "\"a\"");
         assert_eq!(through("", &other), (body.to_owned(), 0));
+    }
+
+    #[test]
+    fn no_model_but_the_providers_is_named() {
+        let body = r#"{"model":"a","input":"x","mod\u0065l":"b","model":7}"#;
+        let expected = r#"{"model":"m","input":"x","mod\u0065l":"m","model":7}"#;
+        assert_eq!(through("", body), (expected.to_owned(), 0));
     }
 
     #[test]

@@ -49,6 +49,133 @@ fn excused(error: &serde_json::Error) -> bool {
     text.starts_with("recursion limit") || text.starts_with("number out of range")
 }
 
+/// `text` as a tree, or `None` where serde_json's tree cannot hold what JSON allows: depth, huge
+/// numbers, and unpaired surrogates that the client itself wrote where values pass untouched.
+fn tree(text: &[u8]) -> Option<Json> {
+    assert!(is_json(text), "{}", String::from_utf8_lossy(text));
+    match serde_json::from_slice(text) {
+        Ok(value) => Some(value),
+        Err(e) => {
+            let lone = ["lone leading surrogate", "unexpected end of hex escape"];
+            let lone = lone.iter().any(|l| e.to_string().starts_with(l));
+            assert!(
+                lone || excused(&e),
+                "{e}: {}",
+                String::from_utf8_lossy(text)
+            );
+            None
+        }
+    }
+}
+
+/// The dialects that requests and streams are tried with.
+pub mod dialect {
+    use std::collections::BTreeMap;
+    use std::sync::LazyLock;
+    use strait::provider::profile::{JsonMode, MidSystem, Replay, ReplayForm, Wire};
+    use strait::provider::{Profile, builtin};
+
+    /// The dialect of one model.
+    pub struct Dialect {
+        /// The provider's name for the model.
+        pub model: String,
+        pub profile: Profile,
+    }
+
+    /// Every built-in profile with all that it extends, each of its models that differs, and
+    /// three that lie at the ends of what a profile can say.
+    static ALL: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
+        let mut all = Vec::new();
+        for name in builtin::tables().keys() {
+            let table = builtin::table(name, &BTreeMap::new()).expect("a built-in profile");
+            let profile = Profile::from_table(name, table).expect("a built-in profile");
+            for key in profile.variants.keys() {
+                let model = key.replace('*', "-x");
+                let profile = profile.for_model(&model).clone();
+                all.push(Dialect { model, profile });
+            }
+            let model = "m".to_owned();
+            all.push(Dialect { model, profile });
+        }
+        for (name, profile) in ends() {
+            let (model, name) = ("m".to_owned(), name.to_owned());
+            let profile = Profile { name, ..profile };
+            all.push(Dialect { model, profile });
+        }
+        all
+    });
+
+    fn ends() -> [(&'static str, Profile); 3] {
+        let poor = Profile {
+            replay: Replay::Required,
+            replay_field: "reasoning_content".into(),
+            tool_choice: vec!["auto".into()],
+            images_user: false,
+            response_format: JsonMode::None,
+            parallel_tool_calls: false,
+            stream_usage: false,
+            content_empty_string: true,
+            tools_max: 2,
+            temperature: Some((0.0, 1.0)),
+            merge_adjacent: true,
+            name_on_tool: true,
+            call_id_exact: 9,
+            schema_type_lists: false,
+            ..Profile::default()
+        };
+        let rich = Profile {
+            replay: Replay::Optional,
+            replay_field: "reasoning".into(),
+            mid_system: MidSystem::Ok,
+            developer_role: true,
+            images_tool: true,
+            strict_tools: true,
+            custom_tools: true,
+            tools_with_history: true,
+            call_id_max: 12,
+            response_format: JsonMode::JsonObject,
+            cache_key_field: "user".into(),
+            effort_field: "reasoning_effort".into(),
+            efforts: [("high".to_owned(), "max".to_owned())].into(),
+            ..Profile::default()
+        };
+        let events = Profile {
+            wire: Wire::Responses,
+            replay: Replay::Optional,
+            replay_form: ReplayForm::Content,
+            images_user: false,
+            tools_max: 2,
+            temperature: Some((0.0, 1.0)),
+            drop_fields: [
+                "instructions",
+                "stream_options",
+                "reasoning.summary",
+                "tools",
+            ]
+            .map(String::from)
+            .to_vec(),
+            tool_types: vec!["function".into()],
+            extra_body: [("store".to_owned(), true.into())].into(),
+            ..Profile::default()
+        };
+        [("p", poor), ("q", rich), ("r", events)]
+    }
+
+    /// The dialects of one wire.
+    pub fn of(wire: Wire) -> &'static [&'static Dialect] {
+        static CHAT: LazyLock<Vec<&Dialect>> = LazyLock::new(|| of_wire(Wire::Chat));
+        static RESPONSES: LazyLock<Vec<&Dialect>> = LazyLock::new(|| of_wire(Wire::Responses));
+        match wire {
+            Wire::Chat => &CHAT,
+            Wire::Responses => &RESPONSES,
+        }
+    }
+
+    fn of_wire(wire: Wire) -> Vec<&'static Dialect> {
+        ALL.iter().filter(|d| d.profile.wire == wire).collect()
+    }
+}
+
 /// The frames of a stream: their names and data.
 pub fn frames(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mut parser, mut seen) = (Frames::new(), Vec::new());
@@ -152,6 +279,11 @@ impl Checker {
                 }
                 self.output.push(item.clone());
             }
+            "response.web_search_call.in_progress"
+            | "response.web_search_call.searching"
+            | "response.web_search_call.completed" => {
+                assert_eq!(self.open, Some(text(event, "item_id")));
+            }
             _ if is_terminal(kind) => {
                 assert!(self.open.is_none(), "{kind} inside an item");
                 assert_eq!(self.failing, kind == "response.failed");
@@ -186,7 +318,9 @@ impl Checker {
             "response.output_text.done"
             | "response.reasoning_text.done"
             | "response.reasoning_summary_text.done" => "text",
-            "response.content_part.done" | "response.reasoning_summary_part.done" => return,
+            "response.content_part.done"
+            | "response.reasoning_summary_part.done"
+            | "response.output_text.annotation.added" => return,
             _ => panic!("an unknown event {kind}"),
         };
         assert_eq!(self.deltas, text(event, name), "deltas and {name} differ");
@@ -195,13 +329,15 @@ impl Checker {
 
 /// Plans, runs and oracles for `translate::stream::Translator`.
 pub mod chat {
+    use super::dialect;
     use super::{check_stream, is_json, segmentations};
     use strait::auth::secret::SealKey;
     use strait::error::{Error, Kind, Source};
     use strait::json::Tape;
+    use strait::provider::profile::Wire;
     use strait::responses::tool::{Tool, ToolKind, ToolTable};
     use strait::translate::snapshot::echo;
-    use strait::translate::stream::{Plan, Progress, Sink, Translator, UpstreamEnd};
+    use strait::translate::stream::{Plan, Progress, Rules, Sink, Translator, UpstreamEnd};
 
     /// The names of the tools in every plan, with one of each kind.
     pub const TOOLS: [(&str, ToolKind); 6] = [
@@ -213,8 +349,30 @@ pub mod chat {
         ("tool_search", ToolKind::ToolSearch),
     ];
 
-    /// A plan; the bits of `options` choose how it shows reasoning, refusals and think tags.
-    pub fn plan(sink: Sink, options: u8) -> Plan {
+    /// The rules of a built-in dialect, or those that the bits of `options` choose one by one.
+    fn rules(options: u32) -> Rules {
+        let tags: &[&str] = match options >> 10 & 3 {
+            _ if options & 8 == 0 => &[],
+            0 | 1 => &["think"],
+            2 => &["think", "thinking"],
+            _ => &["t", "th"],
+        };
+        if options & 1 << 12 != 0 {
+            let dialects = dialect::of(Wire::Chat);
+            let dialect = dialects[(options >> 16) as usize % dialects.len()];
+            return Rules::of(&dialect.profile);
+        }
+        Rules {
+            think_tags: tags.iter().copied().map(String::from).collect(),
+            think_prefilled: options & 64 != 0,
+            cumulative: options & 128 != 0,
+            lenient_sse: options & 256 != 0,
+        }
+    }
+
+    /// A plan; the bits of `options` choose how it shows reasoning and refusals, whether it seals
+    /// and searches, and the rules of the upstream's streams.
+    pub fn plan(sink: Sink, options: u32) -> Plan {
         let mut tools = ToolTable::default();
         for (n, (name, kind)) in TOOLS.into_iter().enumerate() {
             tools.push(Tool {
@@ -237,7 +395,8 @@ pub mod chat {
             reasoning_summary: options & 2 != 0,
             seal: (options & 4 != 0).then(|| (SealKey::new([7; 32]), "p".into())),
             seed: [3; 32],
-            think_tags: options & 8 != 0,
+            rules: rules(options),
+            web_search: options & 512 != 0,
             refusal_as_text: options & 16 != 0,
         }
     }
@@ -300,7 +459,7 @@ pub mod chat {
     }
 
     /// Runs the translator on `upstream` in every way there is, and checks what it writes.
-    pub fn check(upstream: &[u8], options: u8) {
+    pub fn check(upstream: &[u8], options: u32) {
         let broken = options & 32 != 0;
         let [whole, bytes, pieces] = segmentations(upstream);
         for early in [false, true] {
@@ -334,7 +493,7 @@ pub mod chat {
     }
 
     /// The same for `upstream` as a whole `chat.completion` object.
-    pub fn check_whole(upstream: &[u8], options: u8) {
+    pub fn check_whole(upstream: &[u8], options: u32) {
         for sink in [Sink::Sse, Sink::Json] {
             let (mut translator, mut out) = (Translator::new(plan(sink, options)), Vec::new());
             let error = translator.feed_object(upstream, &mut out).err();
@@ -350,62 +509,34 @@ pub mod chat {
     }
 }
 
-/// Profiles and oracles for `translate::request`.
+/// Oracles for `translate::request`.
 pub mod request {
-    use super::{excused, is_json};
+    use super::dialect::{self, Dialect};
+    use super::{is_json, tree};
     use serde_json::Value as Json;
     use std::collections::HashSet;
-    use std::sync::LazyLock;
     use strait::auth::secret::SealKey;
     use strait::json::{Tape, Value};
-    use strait::provider::profile::{JsonMode, MidSystem, Replay};
-    use strait::provider::{Profile, builtin};
+    use strait::provider::Profile;
+    use strait::provider::profile::{MidSystem, Replay, Wire};
     use strait::translate::request::{Context, translate};
     use strait::translate::snapshot::echo;
 
-    /// Every built-in profile, and two that lie at the ends of what a profile can say.
-    pub static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
-        let parse = |(name, table): (&&str, &_)| {
-            Profile::from_table(name, Clone::clone(table)).expect("a built-in profile")
-        };
-        let mut profiles: Vec<Profile> = builtin::tables().iter().map(parse).collect();
-        profiles.push(Profile {
-            name: "p".into(),
-            replay: Replay::Required,
-            replay_field: "reasoning_content".into(),
-            tool_choice: vec!["auto".into()],
-            images_user: false,
-            response_format: JsonMode::None,
-            parallel_tool_calls: false,
-            stream_usage: false,
-            content_empty_string: true,
-            tools_max: 2,
-            temperature: Some((0.0, 1.0)),
-            ..Profile::default()
-        });
-        profiles.push(Profile {
-            name: "q".into(),
-            replay: Replay::Optional,
-            replay_field: "reasoning".into(),
-            mid_system: MidSystem::Ok,
-            developer_role: true,
-            images_tool: true,
-            strict_tools: true,
-            response_format: JsonMode::JsonObject,
-            cache_key_field: "user".into(),
-            effort_field: "reasoning_effort".into(),
-            efforts: [("high".to_owned(), "max".to_owned())].into(),
-            ..Profile::default()
-        });
-        profiles
-    });
+    /// How many dialects a structured request is tried with.
+    const SEVERAL: usize = 4;
 
-    /// Translates `request` for `profile` and checks what comes of it.
-    pub fn check(root: Value<'_>, profile: &Profile) {
+    /// Translates `request` for `dialect` and checks what comes of it.
+    fn check(root: Value<'_>, dialect: &Dialect) {
         let seal_key = SealKey::new([7; 32]);
+        let profile = &dialect.profile;
         let names: Vec<&str> = profile.models.keys().map(String::as_str).collect();
         let pick = super::digest(root.raw()) as usize;
-        let model = names.get(pick % (names.len() + 1)).unwrap_or(&"m");
+        // Models whose dialect is the provider's differ in limits all the same.
+        let model = match dialect.model.as_str() {
+            "m" => names.get(pick % (names.len() + 1)).unwrap_or(&"m"),
+            own => own,
+        };
+        let profile = profile.for_model(model);
         let cx = Context {
             profile,
             model,
@@ -413,11 +544,8 @@ pub mod request {
         };
         match translate(root, cx) {
             Ok(translated) => {
-                let body = &translated.body;
-                assert!(is_json(body), "{}", String::from_utf8_lossy(body));
-                match serde_json::from_slice::<Json>(body) {
-                    Ok(body) => legal(&body, profile),
-                    Err(e) => assert!(excused(&e), "{e}: {}", String::from_utf8_lossy(body)),
+                if let Some(body) = tree(&translated.body) {
+                    legal(&body, profile);
                 }
                 for minimal in [false, true] {
                     let members = echo(root, "m", &translated.diagnostics, minimal);
@@ -433,19 +561,19 @@ pub mod request {
         }
     }
 
-    /// Parses `data` and checks it against one profile, or against all where `all`. A root that
-    /// holds a `request`, as the test vectors do, stands for that.
-    pub fn check_bytes(data: &[u8], all: bool) {
+    /// Parses `data` and checks it against one dialect, or against several. A root that holds a
+    /// `request`, as the test vectors do, stands for that.
+    pub fn check_bytes(data: &[u8], several: bool) {
         let mut tape = Tape::new();
         let Ok(root) = tape.parse(data) else {
             return;
         };
         let root = root.get("request").unwrap_or(root);
-        let at = super::digest(data) as usize % PROFILES.len();
-        for (n, profile) in PROFILES.iter().enumerate() {
-            if all || n == at {
-                check(root, profile);
-            }
+        let dialects = dialect::of(Wire::Chat);
+        let at = super::digest(data) as usize % dialects.len();
+        let step = dialects.len() / SEVERAL;
+        for n in 0..if several { SEVERAL } else { 1 } {
+            check(root, dialects[(at + n * step) % dialects.len()]);
         }
     }
 
@@ -472,20 +600,26 @@ pub mod request {
             }
             match role {
                 "system" | "developer" => {
-                    assert!(
-                        n == 0 || profile.mid_system == MidSystem::Ok || !profile.models.is_empty()
-                    );
+                    assert!(n == 0 || profile.mid_system == MidSystem::Ok);
                     assert!(role == "system" || profile.developer_role);
                 }
-                "user" | "tool" => {}
+                "user" => {
+                    let text = |m: &Json| m["role"] == "user" && m["content"].is_string();
+                    let apart = n == 0 || !text(message) || !text(&messages[n - 1]);
+                    assert!(apart || !profile.merge_adjacent, "two texts of the user");
+                }
+                "tool" if profile.name_on_tool => {
+                    legal_name(message["name"].as_str().expect("a name"));
+                }
+                "tool" => {}
                 "assistant" => {
                     let calls = message.get("tool_calls");
-                    assert!(
-                        message["content"].is_string() || calls.is_some(),
-                        "empty: {message}"
-                    );
-                    if profile.replay == Replay::None {
+                    let content = &message["content"];
+                    let said = content.as_array().is_some_and(|c| !c.is_empty());
+                    assert!(said || content.is_string() || calls.is_some(), "{message}");
+                    if profile.replays() == Replay::None {
                         assert!(message.get("reasoning_content").is_none());
+                        assert!(!said);
                     }
                 }
                 _ => panic!("the role {role:?}"),
@@ -508,6 +642,16 @@ pub mod request {
                 assert!(!id.is_empty(), "an empty id");
                 assert!(seen.insert(id), "{id:?} twice");
                 waiting.push(id.to_owned());
+                let (length, max) = (id.chars().count(), profile.call_id_max);
+                assert!(max == 0 || length <= max, "the id {id:?} is too long");
+                let exact = profile.call_id_exact;
+                assert!(exact == 0 || length == exact, "the id {id:?}");
+                if call["type"] == "custom" {
+                    assert!(profile.custom_tools);
+                    legal_name(call["custom"]["name"].as_str().expect("a name"));
+                    assert!(call["custom"]["input"].is_string());
+                    continue;
+                }
                 legal_name(call["function"]["name"].as_str().expect("a name"));
                 let arguments = call["function"]["arguments"].as_str().expect("arguments");
                 assert!(is_json(arguments.as_bytes()), "arguments {arguments:?}");
@@ -520,17 +664,28 @@ pub mod request {
         assert!(waiting.is_empty(), "{waiting:?} without answers");
         if let Some(tools) = body.get("tools") {
             let tools = tools.as_array().expect("a list of tools");
-            assert!(!tools.is_empty() && tools.len() <= profile.tools_max);
+            assert!(!tools.is_empty());
             let mut names = HashSet::new();
             for tool in tools {
-                let name = tool["function"]["name"].as_str().expect("a name");
+                let kind = tool["type"].as_str().expect("a type");
+                if profile.web_search_tool.get("type").and_then(|t| t.as_str()) == Some(kind) {
+                    continue;
+                }
+                let name = tool[kind]["name"].as_str().expect("a name");
                 legal_name(name);
                 assert!(names.insert(name), "the tool {name} twice");
-                assert_eq!(tool["function"]["parameters"]["type"], "object");
+                match kind {
+                    "function" => assert_eq!(tool["function"]["parameters"]["type"], "object"),
+                    _ => assert!(kind == "custom" && profile.custom_tools, "{tool}"),
+                }
             }
+            assert!(profile.tools_max == 0 || names.len() <= profile.tools_max);
         } else {
             assert!(body.get("tool_choice").is_none(), "a choice of no tools");
             assert!(body.get("parallel_tool_calls").is_none());
         }
     }
 }
+
+/// Plans and oracles for `translate::reverse`.
+pub mod reverse;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 #[derive(Arbitrary, Debug)]
 struct Stream {
-    options: u8,
+    options: u32,
     crlf: bool,
     chunks: Vec<Chunk>,
     done: bool,

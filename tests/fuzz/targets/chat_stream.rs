@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let options = strait_fuzz::digest(data) as u8;
+    let options = strait_fuzz::digest(data) as u32;
     strait_fuzz::chat::check(data, options);
     if data.trim_ascii_start().starts_with(b"{") {
         strait_fuzz::chat::check_whole(data, options);

@@ -23,9 +23,11 @@ fuzz_target!(|data: &[u8]| {
     let mut nonce = [0; 12];
     nonce[..8].copy_from_slice(&digest.to_le_bytes());
 
+    let split = (digest >> 32) as usize % (data.len() + 1);
     let sealed = Sealed {
         profile: "deepseek".into(),
-        escaped_text: data.to_vec(),
+        escaped_text: data[..split].to_vec(),
+        extra: data[split..].to_vec(),
     };
     let envelope = seal(&key, nonce, &sealed);
     assert_eq!(unseal(&key, &envelope), Some(sealed));
@@ -45,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
     let bytes = [&[1][..], &nonce, &payload].concat();
     let envelope = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
     if let Some(opened) = unseal(&key, &envelope) {
-        assert!(opened.escaped_text.len() <= ANSWER_BYTES_MAX);
+        assert!(opened.escaped_text.len() + opened.extra.len() <= ANSWER_BYTES_MAX);
         assert!(data[0] <= 1 && opened.profile.len() == usize::from(data[1]));
     }
 });

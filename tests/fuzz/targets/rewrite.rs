@@ -1,0 +1,114 @@
+//! `translate::rewrite` on arbitrary JSON, for every dialect that is passed through: JSON comes
+//! out, the same as went in but for the model's name and for what the dialect refuses, which is
+//! told once each; where nothing is refused, every other byte is the client's.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value as Json;
+use strait::json::{Tape, Value};
+use strait::provider::Profile;
+use strait::provider::profile::Wire;
+use strait::translate::rewrite::{rename, rewrite};
+use strait::translate::seal::PREFIX;
+use strait_fuzz::dialect;
+
+const MODEL: &str = "m/\u{e9}\"";
+
+/// Every `model` that is a string is the provider's, whichever of several a parser takes.
+fn renamed(out: &[u8]) {
+    let mut tape = Tape::new();
+    let root = tape.parse(out).expect("JSON out of JSON");
+    let models = root.entries().filter(|(key, _)| *key == "model");
+    for name in models.filter_map(|(_, value)| value.as_str()) {
+        assert_eq!(name.text(), MODEL);
+    }
+}
+
+/// The request without what `profile` refuses, and how much that is.
+fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) {
+    let mut removed = 0;
+    let Some(members) = request.as_object_mut() else {
+        return (request, 0);
+    };
+    members.retain(|key, _| {
+        let refused = profile.drop_fields.contains(key);
+        removed += usize::from(refused);
+        !refused
+    });
+    if let Some(Json::String(model)) = members.get_mut("model") {
+        *model = MODEL.to_owned();
+    }
+    if let Some(Json::Array(tools)) = members.get_mut("tools") {
+        let known = |t: &Json| {
+            let kind = t["type"].as_str().unwrap_or_default();
+            profile.tool_types.is_empty() || profile.tool_types.iter().any(|k| k == kind)
+        };
+        let before = tools.len();
+        tools.retain(known);
+        removed += before - tools.len();
+    }
+    let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
+    if let Some(Json::Array(input)) = members.get_mut("input").filter(|_| ours) {
+        let sealed = |item: &Json| {
+            let blob = item["encrypted_content"].as_str();
+            blob.is_some_and(|b| b.starts_with(PREFIX))
+        };
+        let before = input.len();
+        input.retain(|item| !sealed(item));
+        removed += before - input.len();
+    }
+    (request, removed)
+}
+
+fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
+    let mut diagnostics = Vec::new();
+    let out = rewrite(root, body, MODEL, profile, &mut diagnostics);
+    assert!(
+        strait_fuzz::is_json(&out),
+        "{}",
+        String::from_utf8_lossy(&out)
+    );
+    renamed(&out);
+    let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
+    if profile.drop_fields.is_empty() && profile.tool_types.is_empty() && !ours {
+        assert_eq!(out, rename(root, body, MODEL));
+        assert!(diagnostics.is_empty());
+    }
+    let (Ok(before), Ok(after)) = (serde_json::from_slice(body), serde_json::from_slice(&out))
+    else {
+        return;
+    };
+    let (expected, removed) = expected(before, body, profile);
+    let after: Json = after;
+    assert_eq!(after, expected);
+    assert!(diagnostics.len() >= removed, "{diagnostics:?}");
+    if removed == 0 && diagnostics.is_empty() {
+        // Nothing goes away but white space between members.
+        let solid = |text: &[u8]| text.iter().filter(|b| !b.is_ascii_whitespace()).count();
+        if root.str("model").is_none() {
+            assert_eq!(solid(&out), solid(body));
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut tape = Tape::new();
+    let Ok(root) = tape.parse(data) else {
+        return;
+    };
+    // What is not an object was refused before.
+    if !root.raw().starts_with(b"{") {
+        return;
+    }
+    for dialect in dialect::of(Wire::Responses) {
+        check(root, data, &dialect.profile);
+    }
+    let out = rename(root, data, MODEL);
+    renamed(&out);
+    let mut again = Tape::new();
+    let again = again.parse(&out).expect("JSON out of JSON");
+    assert_eq!(rename(again, &out, MODEL), out, "renamed twice");
+    if root.entries().all(|(key, _)| key != "model") {
+        assert_eq!(out, data);
+    }
+});
