@@ -111,7 +111,8 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
     })
 }
 
-fn missing(param: &str) -> Error {
+/// An error for a field that is not there.
+pub(super) fn missing(param: &str) -> Error {
     Error::bad_request(format!("Missing required parameter: '{param}'."))
         .with_code("missing_required_parameter")
         .with_param(param)

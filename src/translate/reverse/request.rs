@@ -10,6 +10,7 @@ use crate::json::write;
 use crate::json::{Kind, Value};
 use crate::provider::Profile;
 use crate::translate::diagnostic::Diagnostic;
+pub(super) use crate::translate::request::{missing, wrong_type};
 
 /// Most stop sequences in a request, as in the Chat API.
 const STOP_MAX: usize = 4;
@@ -80,20 +81,6 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
 /// Whether the member `name` is `true`.
 pub(super) fn flag(object: Value<'_>, name: &str) -> bool {
     object.present(name).and_then(|v| v.as_bool()) == Some(true)
-}
-
-/// An error for a field that is not there.
-pub(super) fn missing(param: &str) -> Error {
-    Error::bad_request(format!("Missing required parameter: '{param}'."))
-        .with_code("missing_required_parameter")
-        .with_param(param)
-}
-
-/// An error for a field of the wrong type.
-pub(super) fn wrong_type(param: &str, expected: &str) -> Error {
-    Error::bad_request(format!("Invalid type for '{param}': expected {expected}."))
-        .with_code("invalid_type")
-        .with_param(param)
 }
 
 /// An error for a value that is legal, but cannot be served here.
