@@ -188,6 +188,21 @@ fn an_error_before_output_is_a_status() {
 }
 
 #[test]
+fn a_page_in_the_place_of_an_answer_is_a_502() {
+    let mut peer = Peer::ask(ASK);
+    peer.connected();
+    peer.bytes("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 18\r\n\r\n<html>Welcome</html");
+    assert!(peer.said().starts_with("HTTP/1.1 502 "), "{}", peer.said());
+    assert!(!peer.said().contains("html>"), "{}", peer.said());
+    // The same where nothing says what it is.
+    let mut peer = Peer::ask(ASK);
+    peer.connected();
+    peer.bytes("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n<html>Welcome</html>");
+    assert!(peer.said().starts_with("HTTP/1.1 502 "), "{}", peer.said());
+    assert!(!peer.said().contains("html>"), "{}", peer.said());
+}
+
+#[test]
 fn silence_after_output_keeps_alive_then_fails() {
     let mut peer = Peer::ask(ASK);
     peer.connected();
