@@ -492,3 +492,17 @@ fn namespaced_tools_keep_their_names_in_history_and_search() {
     assert_eq!(body["tools"][1]["function"]["description"], "D\n\nadds");
     assert_eq!(translated.tools.by_flat("mcp__d__add").unwrap().name, "add");
 }
+
+#[test]
+fn an_id_that_is_repeated_all_the_time_costs_no_search() {
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let calls = vec![call; 20_000];
+    let body = body(&Profile::default(), &json!({"model": "m", "input": calls}));
+    let calls = body["messages"][0]["tool_calls"].as_array().unwrap();
+    let ids: HashSet<&str> = calls.iter().map(|c| c["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 20_000);
+    assert_eq!(
+        (&calls[1]["id"], &calls[19_999]["id"]),
+        (&json!("c_2"), &json!("c_20000"))
+    );
+}
