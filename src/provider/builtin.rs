@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use toml::Table;
 
+/// Fewest characters of an id that a provider may want.
+const CALL_ID_MIN: usize = 8;
+
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("profiles/", $name, ".toml")))),*]
@@ -113,10 +116,21 @@ impl Profile {
         Profile::from_table(name, text.parse()?)
     }
 
+    /// Ids of calls that are too short run out.
+    fn check(&self) -> Result<(), toml::de::Error> {
+        let short = |n: usize| (1..CALL_ID_MIN).contains(&n);
+        if short(self.call_id_exact) || short(self.call_id_max) {
+            let what = format!("call_id_exact and call_id_max are 0 or at least {CALL_ID_MIN}");
+            return Err(serde::de::Error::custom(what));
+        }
+        Ok(())
+    }
+
     /// Reads a profile from a table, and from it the dialect of each model that differs.
     pub fn from_table(name: &str, table: Table) -> Result<Profile, toml::de::Error> {
         let mut profile: Profile = table.clone().try_into()?;
         profile.name = name.to_owned();
+        profile.check()?;
         for (model, about) in &profile.models {
             if about.overrides.is_empty() {
                 continue;
@@ -126,6 +140,7 @@ impl Profile {
             merge(&mut own, &about.overrides);
             let mut variant: Profile = own.try_into()?;
             variant.name = name.to_owned();
+            variant.check()?;
             variant.models.insert(model.clone(), about.clone());
             profile.variants.insert(model.clone(), Arc::new(variant));
         }
@@ -170,6 +185,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn ids_that_would_run_out_are_refused() {
+        assert!(Profile::parse("p", "call_id_exact = 1").is_err());
+        let model = "[models.m.override]\ncall_id_max = 7";
+        assert!(Profile::parse("p", model).is_err());
+        assert!(Profile::parse("p", "call_id_exact = 9").is_ok());
     }
 
     #[test]

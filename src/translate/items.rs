@@ -16,7 +16,7 @@ use crate::error::{Error, Kind as ErrorKind, Source};
 use crate::json::write;
 use crate::json::{Kind, Str, Tape, Value};
 use crate::provider::profile::{MidSystem, Replay};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// One call of a turn, with its answer.
 pub(super) struct Call<'a> {
@@ -57,6 +57,8 @@ pub(super) struct Messages<'a, 'o> {
     pub(super) first: bool,
     pub(super) turn: Turn<'a>,
     pub(super) ids: HashSet<String>,
+    /// How often the client gave an id, for those that it gave again.
+    repeated: HashMap<String, usize>,
     pub(super) scratch: Tape,
     /// Whether the last message is the assistant's.
     pub(super) open_end: bool,
@@ -81,6 +83,7 @@ impl<'a, 'o> Messages<'a, 'o> {
             first: true,
             turn: Turn::default(),
             ids: HashSet::new(),
+            repeated: HashMap::new(),
             scratch: Tape::new(),
             open_end: false,
             user_content: None,
@@ -426,10 +429,16 @@ impl<'a, 'o> Messages<'a, 'o> {
     fn unique_id(&mut self, id: &str) -> Vec<u8> {
         let profile = self.cx.profile;
         let mut candidate = calls::wire_id(profile, id);
-        let mut n = 2;
-        while !self.ids.insert(candidate.clone()) {
-            candidate = calls::wire_id(profile, &format!("{id}_{n}"));
-            n += 1;
+        if !self.ids.insert(candidate.clone()) {
+            // A history that repeats one id must not be searched from its start every time.
+            let n = self.repeated.entry(id.to_owned()).or_insert(1);
+            loop {
+                *n += 1;
+                candidate = calls::wire_id(profile, &format!("{id}_{n}"));
+                if self.ids.insert(candidate.clone()) {
+                    break;
+                }
+            }
         }
         let mut out = Vec::new();
         write::escape_into(&mut out, &candidate);

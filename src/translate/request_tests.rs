@@ -524,3 +524,17 @@ fn images_are_merged_where_roles_have_to_alternate() {
         json!([{"role": "user", "content": [text("a \"q\""), text("b"), image, text("c"), text("d")]}])
     );
 }
+
+#[test]
+fn an_id_that_is_repeated_all_the_time_costs_no_search() {
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let calls = vec![call; 20_000];
+    let body = body(&Profile::default(), &json!({"model": "m", "input": calls}));
+    let calls = body["messages"][0]["tool_calls"].as_array().unwrap();
+    let ids: HashSet<&str> = calls.iter().map(|c| c["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 20_000);
+    assert_eq!(
+        (&calls[1]["id"], &calls[19_999]["id"]),
+        (&json!("c_2"), &json!("c_20000"))
+    );
+}

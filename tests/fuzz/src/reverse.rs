@@ -8,6 +8,7 @@ use strait::auth::secret::SealKey;
 use strait::error::{Error, Kind, Source};
 use strait::json::{Tape, Value};
 use strait::provider::profile::Wire;
+use strait::translate::diagnostic::Diagnostic;
 use strait::translate::reverse::request::{self, Context};
 use strait::translate::reverse::stream::{Plan, Progress, Sink, Translator, UpstreamEnd};
 
@@ -347,9 +348,8 @@ fn check_request(root: Value<'_>, dialect: &Dialect) {
             assert!(translated.stop.len() <= 4);
             assert!(translated.stop.iter().all(|s| !s.is_empty()));
             assert!(translated.stream || !translated.include_usage);
-            for diagnostic in &translated.diagnostics {
-                assert!(!diagnostic.path.is_empty() && diagnostic.message.ends_with('.'));
-            }
+            let told = |d: &Diagnostic| d.message.ends_with('.');
+            assert!(translated.diagnostics.iter().all(told));
         }
         Err(error) => {
             assert_eq!(error.status(), 400, "{error}");
