@@ -79,11 +79,11 @@ struct Limit {
 const GOAL: u64 = 2;
 
 const LIMITS: [Limit; 5] = [
-    limit(Carry::Reasoning, 0, 0),
-    limit(Carry::Text, 0, 0),
-    limit(Carry::Arguments, 0, 0),
-    limit(Carry::Custom, 0, 0),
-    limit(Carry::Unpredicted, 0, 0),
+    limit(Carry::Reasoning, 2000, 8),
+    limit(Carry::Text, 2000, 8),
+    limit(Carry::Arguments, 2000, 8),
+    limit(Carry::Custom, 2000, 21),
+    limit(Carry::Unpredicted, 2000, 9),
 ];
 
 const fn limit(carry: Carry, fresh: u64, grown: u64) -> Limit {
@@ -94,14 +94,14 @@ const fn limit(carry: Carry, fresh: u64, grown: u64) -> Limit {
     }
 }
 
-/// Most bytes that a translator holds on the heap behind its first deltas, its input, its echo of
-/// the request and what was said apart.
-const TRANSLATOR_HEAP_MAX: i64 = 0;
-/// Most bytes that an exchange holds on the heap then, the translator included.
-const EXCHANGE_HEAP_MAX: i64 = 0;
+/// Most bytes that a translator holds on the heap behind its first deltas, its plan apart.
+const TRANSLATOR_HEAP_MAX: i64 = 768;
+/// Most bytes that an exchange holds on the heap then, the translator included. The goal for all
+/// that an active stream holds, buffers of the shell included, is 10 KiB.
+const EXCHANGE_HEAP_MAX: i64 = 56 * 1024;
 /// Most bytes of the machines themselves.
-const TRANSLATOR_SIZE_MAX: usize = 0;
-const EXCHANGE_SIZE_MAX: usize = 0;
+const TRANSLATOR_SIZE_MAX: usize = 960;
+const EXCHANGE_SIZE_MAX: usize = 1088;
 
 /// Holds what was counted against the limits, all at once.
 fn judge(what: &str, measured: &[(Carry, u64, u64)]) {
@@ -211,7 +211,12 @@ fn bytes_of_a_waiting_exchange() {
     assert!(sent > 2000, "events went out");
     let heap = LIVE.get() - before;
     let size = size_of::<Exchange>();
-    println!("a waiting exchange: {size} bytes and {heap} on the heap, the translator included");
+    drop(exchange.take_output());
+    let output = before + heap - LIVE.get();
+    println!(
+        "a waiting exchange: {size} bytes and {heap} on the heap, the translator included; \
+         {output} of these are the buffer of its output"
+    );
     assert!(size <= EXCHANGE_SIZE_MAX && heap <= EXCHANGE_HEAP_MAX);
 }
 

@@ -358,7 +358,7 @@ impl Writer {
     /// A chunk whose members come in an order of its own.
     fn shuffled(&mut self, text: &str) -> String {
         let nonce = format!("{:016x}", self.next());
-        let mut members = vec![
+        let mut members = [
             format!(r#""id":"chatcmpl-{}""#, &nonce[..12]),
             r#""object":"chat.completion.chunk""#.to_owned(),
             r#""created":1760000000"#.to_owned(),
