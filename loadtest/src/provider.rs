@@ -399,7 +399,12 @@ impl Provider {
                     _ => {}
                 }
             }
-            answer.step = (answer.step + script.burst()).min(steps);
+            let stops = matches!(answer.fault, Fault::Stall | Fault::Cut);
+            let limit = match stops && answer.step < middle {
+                true => middle,
+                false => steps,
+            };
+            answer.step = (answer.step + script.burst()).min(limit);
             answer.allowed = answer.stream().steps[answer.step - 1].wire_end;
             self.flush(c)?;
             if c.answer.as_ref().is_some_and(|a| a.sent < a.allowed) {

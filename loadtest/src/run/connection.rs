@@ -25,6 +25,8 @@ pub(super) struct Connection {
     reader: Reader,
     checker: Option<Checker>,
     error: Vec<u8>,
+    /// Deltas of the answer that is over.
+    ended_events: usize,
     /// When the request was meant to be sent.
     pub(super) intended: u64,
     /// When the last bytes were read.
@@ -66,6 +68,7 @@ impl Connection {
             reader: Reader::new(Side::Responses),
             checker: None,
             error: Vec::new(),
+            ended_events: 0,
             intended: 0,
             read_at: 0,
             last_event: 0,
@@ -79,7 +82,9 @@ impl Connection {
 
     /// Deltas of the answer so far.
     pub(super) fn events(&self) -> usize {
-        self.checker.as_ref().map_or(0, Checker::events)
+        self.checker
+            .as_ref()
+            .map_or(self.ended_events, Checker::events)
     }
 
     /// Makes the request ready; `send` sends it.
@@ -89,6 +94,7 @@ impl Connection {
         self.sent = 0;
         self.reader.reset();
         self.error.clear();
+        self.ended_events = 0;
         self.checker = Some(checker);
         self.intended = at;
         self.last_event = 0;
@@ -166,6 +172,7 @@ impl Connection {
             return Event::Closed;
         };
         let events = checker.events();
+        self.ended_events = events;
         let text = match self.reader.has_head() {
             true => format!("{what} after {events} deltas"),
             false => format!("{what} before the answer"),
@@ -183,6 +190,7 @@ impl Connection {
         let Some(checker) = self.checker.take() else {
             return Event::Closed;
         };
+        self.ended_events = checker.events();
         let keep = clean && self.reader.head.keep_alive;
         let status = self.reader.head.status;
         if status != 200 {
