@@ -7,11 +7,13 @@
 pub mod answers;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod control;
 pub mod http;
 pub mod outside;
 pub mod poll;
 pub mod provider;
+pub mod recipe;
 pub mod run;
 pub mod script;
 pub mod sse;

@@ -106,7 +106,8 @@ impl<'a> Generator<'a> {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             let now = self.clock.now();
-            let over = now >= self.end && self.busy == 0 && self.waiting.is_empty();
+            let stops = now >= self.end || self.is_enough();
+            let over = stops && self.busy == 0 && self.waiting.is_empty();
             if over || now >= self.end + self.plan.drain.as_nanos() as u64 {
                 break;
             }
@@ -152,7 +153,6 @@ impl<'a> Generator<'a> {
     /// Starts a request that was meant for `intended`.
     fn begin(&mut self, intended: u64) {
         if self.is_enough() {
-            self.end = self.end.min(self.clock.now());
             return;
         }
         if self.busy >= self.plan.connections_max() {

@@ -140,7 +140,7 @@ impl Plan {
     }
 
     /// Connections at most.
-    pub(super) fn connections_max(&self) -> usize {
+    pub fn connections_max(&self) -> usize {
         match self.load {
             Load::Closed { connections, .. } => connections,
             Load::Open {
