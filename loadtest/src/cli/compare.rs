@@ -54,6 +54,9 @@ pub struct Options {
     /// List the recipes, and whether their programs are there.
     #[arg(long)]
     list: bool,
+    /// Measure nothing: write the Markdown and the plots again from this `results.json`.
+    #[arg(long)]
+    redraw: Option<PathBuf>,
     /// CPUs: `gateway=0,load=1,provider=1`.
     #[arg(long, default_value = "")]
     pin: Pins,
@@ -83,6 +86,13 @@ impl Options {
 
 /// Compares, and writes what came of it.
 pub fn run(options: &Options) -> io::Result<ExitCode> {
+    if let Some(file) = &options.redraw {
+        let text = std::fs::read(file)?;
+        let results = serde_json::from_slice(&text).map_err(io::Error::other)?;
+        write(&results, &options.out)?;
+        println!("written: {}", options.out.join("README.md").display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut recipes = options.chosen().map_err(io::Error::other)?;
     let places = Places {
         cache: options.cache.clone(),

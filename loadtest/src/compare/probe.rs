@@ -3,16 +3,16 @@
 use crate::control;
 use crate::run::{Gauge, Load, Plan, Target, drive};
 use crate::script::Script;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What came of one probe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Probe {
     /// What was probed.
-    pub name: &'static str,
+    pub name: String,
     /// Answers that were right.
     pub right: u64,
     /// The first fault, if there was one.
@@ -22,7 +22,7 @@ pub struct Probe {
 }
 
 /// What came of all probes.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Verdict {
     /// The probes, in order.
     pub probes: Vec<Probe>,
@@ -96,7 +96,7 @@ pub fn probe(target: &Target, provider: SocketAddr) -> io::Result<Verdict> {
         plan.streaming = streaming;
         let outcome = drive(&plan, &Gauge::default())?;
         verdict.probes.push(Probe {
-            name,
+            name: name.to_owned(),
             right: outcome.right,
             fault: outcome.examples.first().cloned(),
             notes: outcome.notes.keys().cloned().collect(),

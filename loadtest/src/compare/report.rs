@@ -65,7 +65,7 @@ fn mark(side: &Side) -> String {
         .probes
         .iter()
         .filter(|p| p.fault.is_some())
-        .map(|p| p.name)
+        .map(|p| p.name.as_str())
         .collect();
     let mut text = match wrong.is_empty() {
         true => "yes".to_owned(),
@@ -324,4 +324,100 @@ fn method(r: &Results, out: &mut String) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Api;
+    use crate::compare::probe::Probe;
+    use crate::outside::Usage;
+    use crate::run::Percentiles;
+
+    fn side(name: &str, api: Api, fault: Option<&str>) -> Side {
+        let mut side = Side::direct(api);
+        side.name = name.into();
+        side.verdict.probes = vec![Probe {
+            name: "tool call".into(),
+            right: 1,
+            fault: fault.map(str::to_owned),
+            notes: vec!["no usage".into()],
+        }];
+        side
+    }
+
+    fn cell(name: &str, api: Api, round: usize, cpu_us: f64, lost: u64) -> Cell {
+        Cell {
+            name: name.into(),
+            api,
+            scenario: "paced".into(),
+            round,
+            connections: 1,
+            right: 9,
+            garbled: 0,
+            lost,
+            failed: 0,
+            deltas: 90,
+            seconds: 1.0,
+            cpu_us,
+            syscalls: None,
+            usage: Usage::default(),
+            first_ms: Percentiles::default(),
+            gap_ms: Percentiles::default(),
+            late_ms: Percentiles::default(),
+            total_ms: Percentiles::default(),
+            examples: Vec::new(),
+        }
+    }
+
+    fn results() -> Results {
+        let cells = [(0, 10.0, 20.0), (1, 20.0, 10.0), (2, 10.0, 15.0)];
+        let cells = cells.into_iter().flat_map(|(round, nginx, other)| {
+            [
+                cell("nginx", Api::Chat, round, nginx, 0),
+                cell("other", Api::Responses, round, other, 1),
+                cell("broken", Api::Responses, round, f64::NAN, 9),
+            ]
+        });
+        Results {
+            date: "2026-01-02".into(),
+            machine: vec!["a machine".into()],
+            command: "loadtest".into(),
+            rounds: 3,
+            scenarios: vec![("paced".into(), "paced".into())],
+            sides: vec![
+                side("nginx", Api::Chat, None),
+                side("other", Api::Responses, Some("garbled: x|y")),
+                side("broken", Api::Responses, None),
+            ],
+            cells: cells.collect(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_rounds_and_faults_are_marked() {
+        let r = results();
+        assert_eq!(r.ratio("other", "nginx", "paced"), Some((1.5, 0.5, 2.0)));
+        let mut out = String::new();
+        markdown(&r, &plot::all(&r), &mut out).unwrap();
+        assert!(out.contains("15.0 (1.50×) ⚠ 3 of 30 wrong"), "{out}");
+        assert!(out.contains("**no**: tool call"), "{out}");
+        assert!(out.contains("garbled: x\\|y"), "{out}");
+        assert!(!out.contains("NaN"), "{out}");
+    }
+
+    #[test]
+    fn plots_hold_every_gateway_with_a_number_and_no_other() {
+        let plots = plot::all(&results());
+        let (_, _, svg) = plots.iter().find(|(n, _, _)| n == "cpu.svg").unwrap();
+        assert!(svg.contains(">nginx<") && svg.contains(">other<"));
+        assert!(!svg.contains(">broken<") && !svg.contains("NaN"));
+    }
+
+    #[test]
+    fn results_are_read_back_as_they_were_written() {
+        let json = serde_json::to_string(&results()).unwrap();
+        let back: Results = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+    }
 }

@@ -5,10 +5,10 @@ use crate::answers::Api;
 use crate::outside::Usage;
 use crate::recipe::Recipe;
 use crate::run::{Outcome, Percentiles, Plan};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One gateway, or the provider itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Side {
     /// Its name.
     pub name: String,
@@ -87,7 +87,7 @@ impl Side {
 }
 
 /// One measurement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cell {
     /// The gateway's name.
     pub name: String,
@@ -112,6 +112,7 @@ pub struct Cell {
     /// How long it took.
     pub seconds: f64,
     /// Microseconds of the gateway's CPU per delta or answer.
+    #[serde(deserialize_with = "number")]
     pub cpu_us: f64,
     /// System calls per delta or answer.
     pub syscalls: Option<f64>,
@@ -202,7 +203,7 @@ impl Cell {
 }
 
 /// Everything that was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Results {
     /// The day, UTC.
     pub date: String,
@@ -274,6 +275,11 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
         n if n % 2 == 1 => Some(values[n / 2]),
         n => Some((values[n / 2 - 1] + values[n / 2]) / 2.0),
     }
+}
+
+/// JSON has no NaN: a number that could not be had is null there.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// The day, from the days since 1970 (the civil calendar of Howard Hinnant's `days` algorithms).
