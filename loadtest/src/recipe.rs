@@ -109,6 +109,8 @@ const BUILTIN: &[&str] = &[
     include_str!("../recipes/ktxd.toml"),
     include_str!("../recipes/llm-rosetta.toml"),
     include_str!("../recipes/litellm.toml"),
+    include_str!("../recipes/codex-bridge-python.toml"),
+    include_str!("../recipes/codex-proxy.toml"),
     include_str!("../recipes/gomodel.toml"),
     include_str!("../recipes/aurora.toml"),
     include_str!("../recipes/godex.toml"),
