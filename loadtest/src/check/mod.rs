@@ -20,6 +20,8 @@ pub enum Fault {
     Lost(String),
     /// The gateway said that it failed.
     Failed(String),
+    /// The test gave up waiting, which says more about its patience than about the answer.
+    Unfinished(String),
 }
 
 /// Things that an answer does differently without being wrong about the text.

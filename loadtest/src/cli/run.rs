@@ -198,7 +198,8 @@ fn json(outcome: &Outcome, usage: &Usage, syscalls: Option<u64>) -> String {
     let times = |h| serde_json::to_value(Percentiles::from(h)).expect("plain numbers");
     serde_json::json!({
         "started": outcome.started, "right": outcome.right, "garbled": outcome.garbled,
-        "lost": outcome.lost, "failed": outcome.failed, "events": outcome.events,
+        "lost": outcome.lost, "failed": outcome.failed, "unfinished": outcome.unfinished,
+        "events": outcome.events,
         "connections": outcome.connections, "seconds": outcome.seconds,
         "first_ms": times(&outcome.first), "gap_ms": times(&outcome.gap),
         "late_ms": times(&outcome.late), "total_ms": times(&outcome.total),
@@ -210,11 +211,12 @@ fn json(outcome: &Outcome, usage: &Usage, syscalls: Option<u64>) -> String {
 
 fn print(outcome: &Outcome, usage: &Usage, blind: bool, syscalls: Option<u64>) {
     println!(
-        "{} right, {} garbled, {} lost, {} failed; {} deltas in {:.2} s over {} connections",
+        "{} right, {} garbled, {} lost, {} failed, {} unfinished; {} deltas in {:.2} s over {} connections",
         outcome.right,
         outcome.garbled,
         outcome.lost,
         outcome.failed,
+        outcome.unfinished,
         outcome.events,
         outcome.seconds,
         outcome.connections

@@ -27,7 +27,7 @@ pub(super) fn all(r: &Results) -> Vec<(String, String, String)> {
         .iter()
         .map(|(scenario, title, unit)| Panel {
             title: format!("{title}, {unit}"),
-            bars: bars(r, scenario, |_, c| c.cpu_us),
+            bars: bars(r, scenario, |_, c| c.cpu()),
         })
         .collect();
     push(
@@ -105,7 +105,8 @@ fn bars(r: &Results, scenario: &str, value: impl Fn(&str, &Cell) -> f64) -> Vec<
         .iter()
         .filter_map(|side| {
             let median = r.median(&side.name, scenario, |c| value(&side.name, c))?;
-            let wrong: u64 = r.of(&side.name, scenario).map(Cell::wrong).sum();
+            let wrong = r.of(&side.name, scenario).map(|c| c.wrong() + c.unfinished);
+            let wrong: u64 = wrong.sum();
             let colour = match side.api {
                 _ if side.name == "strait" => OURS,
                 crate::answers::Api::Chat => FORWARDS,
@@ -152,7 +153,7 @@ fn begin(height: f64, title: &str) -> String {
 fn draw(title: &str, panels: &[&Panel]) -> String {
     const ROW: f64 = 21.0;
     const LEFT: f64 = 170.0;
-    const RIGHT: f64 = WIDTH - 130.0;
+    const RIGHT: f64 = WIDTH - 180.0;
     let rows: usize = panels.iter().map(|p| p.bars.len()).sum();
     let height = 92.0 + rows as f64 * ROW + panels.len() as f64 * 46.0;
     let mut out = begin(height, title);
@@ -196,7 +197,7 @@ fn draw(title: &str, panels: &[&Panel]) -> String {
             let width = scale(bar.value) * (RIGHT - LEFT);
             let weight = if bar.colour == OURS { "700" } else { "400" };
             let warning = if bar.is_wrong {
-                " ⚠ wrong answers"
+                " ⚠ not all right"
             } else {
                 ""
             };
@@ -239,7 +240,7 @@ fn scaling(r: &Results) -> Option<String> {
         .iter()
         .map(|side| {
             let points = sizes.iter().filter_map(|n| {
-                let cpu = r.median(&side.name, &format!("scale-{n}"), |c| c.cpu_us)?;
+                let cpu = r.median(&side.name, &format!("scale-{n}"), |c| c.cpu())?;
                 Some((*n as f64, cpu))
             });
             (side.name.as_str(), points.collect::<Vec<_>>())

@@ -34,6 +34,14 @@ fn markdown(r: &Results, plots: &[(String, String, String)], out: &mut String) -
          round.\n\n`{}`\n",
         r.rounds, r.command
     )?;
+    if r.foreign() > 0.3 {
+        writeln!(
+            out,
+            "**The machine was busy: {:.0} % of its CPU went to other work, on the average. Times \
+             are indicative only; ratios of CPU are better, differences of a tenth are noise.**\n",
+            r.foreign() * 100.0
+        )?;
+    }
     glance(r, out)?;
     for (name, title, _) in plots {
         writeln!(out, "![{title}]({name})\n")?;
@@ -79,11 +87,13 @@ fn mark(side: &Side) -> String {
 
 /// A number, with a warning when answers were wrong in that scenario.
 fn flagged(r: &Results, name: &str, scenario: &str, text: String) -> String {
-    let wrong: u64 = r.of(name, scenario).map(Cell::wrong).sum();
-    let all: u64 = r.of(name, scenario).map(|c| c.wrong() + c.right).sum();
-    match wrong {
-        0 => text,
-        n => format!("{text} ⚠ {n} of {all} wrong"),
+    let sum = |what: fn(&Cell) -> u64| r.of(name, scenario).map(what).sum::<u64>();
+    let all = sum(|c| c.wrong() + c.unfinished + c.right);
+    match (sum(Cell::wrong), sum(|c| c.unfinished)) {
+        (0, 0) => text,
+        (0, n) => format!("{text} ⚠ {n} of {all} unfinished"),
+        (n, 0) => format!("{text} ⚠ {n} of {all} wrong"),
+        (n, m) => format!("{text} ⚠ {n} wrong, {m} unfinished of {all}"),
     }
 }
 
@@ -125,7 +135,7 @@ fn glance(r: &Results, out: &mut String) -> std::fmt::Result {
         };
         write!(out, "| **{}** | {does} | {} |", side.name, mark(side))?;
         for (scenario, _) in &shown {
-            let cpu = number(r.median(&side.name, scenario, |c| c.cpu_us));
+            let cpu = number(r.median(&side.name, scenario, |c| c.cpu()));
             let ratio = r.ratio(&side.name, BAR, scenario);
             let text = match ratio {
                 Some((ratio, _, _)) => format!("{cpu} ({}×)", number(Some(ratio))),
@@ -143,7 +153,7 @@ fn glance(r: &Results, out: &mut String) -> std::fmt::Result {
             number(added(|c| c.first_ms.p50)),
             number(added(|c| c.late_ms.p50)),
             number(added(|c| c.late_ms.p99)),
-            number(r.median(&side.name, "memory", Cell::kib_per_stream)),
+            memory(r, side),
         )?;
     }
     let rest: Vec<String> = r
@@ -159,6 +169,15 @@ fn glance(r: &Results, out: &mut String) -> std::fmt::Result {
         writeln!(out, "\nNot measured: {}.", rest.join("; "))?;
     }
     writeln!(out)
+}
+
+/// KiB per stream, with the number of streams where it is not the usual one.
+fn memory(r: &Results, side: &Side) -> String {
+    let kib = number(r.median(&side.name, "memory", Cell::kib_per_stream));
+    match r.of(&side.name, "memory").next() {
+        Some(cell) if side.streams_max > 0 => format!("{kib} (with {})", cell.connections),
+        _ => kib,
+    }
 }
 
 fn correctness(r: &Results, out: &mut String) -> std::fmt::Result {
@@ -221,14 +240,14 @@ fn scenario(r: &Results, name: &str, title: &str, out: &mut String) -> std::fmt:
     writeln!(out, "## {name}: {title}\n")?;
     writeln!(
         out,
-        "| gateway | right | wrong | CPU µs per {unit} | × {BAR} | × {PEER} |{calls} first ms \
+        "| gateway | right | wrong | unfinished | CPU µs per {unit} | × {BAR} | × {PEER} |{calls} first ms \
          p50 / p99 | gap ms p50 / p99 | late ms p50 / p99 | total ms p50 / p99 | RSS peak MiB | \
          other work |"
     )?;
     let line = if counted { "---:|" } else { "" };
     writeln!(
         out,
-        "|---|---:|---:|---:|---:|---:|{line}---:|---:|---:|---:|---:|---:|"
+        "|---|---:|---:|---:|---:|---:|---:|{line}---:|---:|---:|---:|---:|---:|"
     )?;
     let directs = [crate::answers::Api::Chat, crate::answers::Api::Responses].map(direct);
     let names = directs
@@ -250,7 +269,7 @@ fn scenario(r: &Results, name: &str, title: &str, out: &mut String) -> std::fmt:
         };
         let cpu = match is_direct {
             true => "–".to_owned(),
-            false => median(&|c| c.cpu_us),
+            false => median(&|c| c.cpu()),
         };
         let limit = r.sides.iter().any(|s| s.name == side && s.streams_max > 0);
         let limit = match limit {
@@ -259,9 +278,10 @@ fn scenario(r: &Results, name: &str, title: &str, out: &mut String) -> std::fmt:
         };
         write!(
             out,
-            "| {side}{limit} | {} | {} | {cpu} | {} | {} |",
+            "| {side}{limit} | {} | {} | {} | {cpu} | {} | {} |",
             cells.iter().map(|c| c.right).sum::<u64>(),
             cells.iter().map(|c| c.wrong()).sum::<u64>(),
+            cells.iter().map(|c| c.unfinished).sum::<u64>(),
             spread(r.ratio(side, BAR, name)),
             spread(r.ratio(side, PEER, name)),
         )?;
@@ -299,16 +319,19 @@ fn method(r: &Results, out: &mut String) -> std::fmt::Result {
         out,
         "- One scripted provider, one load generator, one gateway at a time; the others are started \
          and idle. Every answer is compared with the script byte for byte; \"wrong\" counts answers \
-         with other bytes, answers that end early, and refusals.\n\
+         with other bytes, answers that end early, and refusals; \"unfinished\" those that the test \
+         did not wait for. Where both are more than a tenth, no CPU is given.\n\
          - CPU is the time on a CPU of all threads of the gateway's process tree \
          (`/proc/PID/task/*/schedstat`), from the first request to the last answer, divided by the \
          deltas the provider sent in right answers, or by these answers.\n\
          - First delta, late and total are counted from the moment a request was meant to be sent, \
-         so that queueing shows. Late: how far behind the script's own time a delta came. Gap: \
+         so that queueing shows; where asking the provider directly is late as well, the machine \
+         was full, and times say nothing about gateways. Late: how far behind the script's own time a delta came. Gap: \
          between deltas; those read together have none. \"Added\" is the difference of medians \
          (or of 99th percentiles) to asking the provider directly.\n\
          - RSS peak is the sum of `VmHWM` over the process tree, reset before each measurement. KiB \
-         per stream: the peak less what was resident at the start, for a gateway just started.\n\
+         per stream: the peak less what was resident at the start, for a gateway just started. \
+         With few streams, what a gateway takes once is most of it.\n\
          - \"Other work\" is the share of the whole machine's CPU that went to processes which are \
          neither gateway, provider nor load generator. Where it is high, times say little and CPU \
          ratios within a round still say something; differences below 10 % are no findings.\n\
@@ -357,6 +380,7 @@ mod tests {
             garbled: 0,
             lost,
             failed: 0,
+            unfinished: 0,
             deltas: 90,
             seconds: 1.0,
             cpu_us,
@@ -375,7 +399,7 @@ mod tests {
         let cells = cells.into_iter().flat_map(|(round, nginx, other)| {
             [
                 cell("nginx", Api::Chat, round, nginx, 0),
-                cell("other", Api::Responses, round, other, 1),
+                cell("other", Api::Responses, round, other, 0),
                 cell("broken", Api::Responses, round, f64::NAN, 9),
             ]
         });
@@ -400,7 +424,8 @@ mod tests {
         assert_eq!(r.ratio("other", "nginx", "paced"), Some((1.5, 0.5, 2.0)));
         let mut out = String::new();
         markdown(&r, &plot::all(&r), &mut out).unwrap();
-        assert!(out.contains("15.0 (1.50×) ⚠ 3 of 30 wrong"), "{out}");
+        assert!(out.contains("15.0 (1.50×) |"), "{out}");
+        assert!(out.contains("– ⚠ 27 of 54 wrong"), "{out}");
         assert!(out.contains("**no**: tool call"), "{out}");
         assert!(out.contains("garbled: x\\|y"), "{out}");
         assert!(!out.contains("NaN"), "{out}");

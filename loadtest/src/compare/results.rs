@@ -103,10 +103,13 @@ pub struct Cell {
     pub right: u64,
     /// Answers that were not, by kind.
     pub garbled: u64,
-    /// Answers that ended early, or never.
+    /// Answers that ended early.
     pub lost: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Answers that the test did not wait for any longer.
+    #[serde(default)]
+    pub unfinished: u64,
     /// Deltas that the provider sent in right answers.
     pub deltas: u64,
     /// How long it took.
@@ -162,6 +165,7 @@ impl Cell {
             garbled: outcome.garbled,
             lost: outcome.lost,
             failed: outcome.failed,
+            unfinished: outcome.unfinished,
             deltas,
             seconds: outcome.seconds,
             cpu_us: per(usage.cpu_s * 1e6),
@@ -180,6 +184,16 @@ impl Cell {
         self.garbled + self.lost + self.failed
     }
 
+    /// Microseconds of CPU per delta or answer; NaN when more than a tenth of the answers were not
+    /// right, since their share of the CPU would be counted to the others.
+    pub fn cpu(&self) -> f64 {
+        let not_right = self.wrong() + self.unfinished;
+        match not_right * 10 > not_right + self.right {
+            true => f64::NAN,
+            false => self.cpu_us,
+        }
+    }
+
     /// KiB of memory per stream, beyond what there was at the start.
     pub fn kib_per_stream(&self) -> f64 {
         let grown = self.usage.rss_peak_kib as f64 - self.usage.rss_start_kib as f64;
@@ -189,12 +203,13 @@ impl Cell {
     /// One line for the terminal.
     pub fn line(&self) -> String {
         format!(
-            "{:<10} {:<20} {:>8.2} µs CPU, {} right, {} wrong, first {:.2} ms, total {:.2}/{:.2} ms",
+            "{:<10} {:<20} {:>8.2} µs CPU, {} right, {} wrong, {} unfinished, first {:.2} ms, total {:.2}/{:.2} ms",
             self.scenario,
             self.name,
             self.cpu_us,
             self.right,
             self.wrong(),
+            self.unfinished,
             self.first_ms.p50,
             self.total_ms.p50,
             self.total_ms.p99
@@ -251,13 +266,19 @@ impl Results {
         median(self.of(name, scenario).map(what).collect())
     }
 
+    /// The share of the machine that went to other work: the mean over all measurements.
+    pub fn foreign(&self) -> f64 {
+        let sum: f64 = self.cells.iter().map(|c| c.usage.foreign).sum();
+        sum / self.cells.len().max(1) as f64
+    }
+
     /// The ratio of CPU to that of `other` in the same round: median, least, most.
     pub fn ratio(&self, name: &str, other: &str, scenario: &str) -> Option<(f64, f64, f64)> {
         let ratios: Vec<f64> = self
             .of(name, scenario)
             .filter_map(|cell| {
                 let base = self.of(other, scenario).find(|b| b.round == cell.round)?;
-                Some(cell.cpu_us / base.cpu_us)
+                Some(cell.cpu() / base.cpu())
             })
             .filter(|r| r.is_finite())
             .collect();

@@ -279,7 +279,7 @@ impl<'a> Generator<'a> {
             let late = connection.is_some_and(|c| !c.is_idle() && c.intended + limit < now);
             if late {
                 self.outcome
-                    .wrong(Fault::Lost("no end within the timeout".into()));
+                    .wrong(Fault::Unfinished("no end within the timeout".into()));
                 self.gauge.wrong.fetch_add(1, Ordering::Relaxed);
                 self.close(index);
                 self.next();
@@ -291,7 +291,7 @@ impl<'a> Generator<'a> {
         let open = self.connections.iter().flatten().filter(|c| !c.is_idle());
         for _ in 0..open.count() + self.waiting.len() {
             self.outcome
-                .wrong(Fault::Lost("no end within the drain".into()));
+                .wrong(Fault::Unfinished("no end within the drain".into()));
         }
         self.outcome.seconds = self.clock.now() as f64 / 1e9;
         self.outcome

@@ -21,10 +21,12 @@ pub struct Outcome {
     pub right: u64,
     /// Answers with bytes the provider never sent.
     pub garbled: u64,
-    /// Answers that ended early, or never.
+    /// Answers that ended early.
     pub lost: u64,
     /// Requests that the gateway refused or failed.
     pub failed: u64,
+    /// Answers that the test did not wait for any longer.
+    pub unfinished: u64,
     /// Deltas in the answers that were right.
     pub events: u64,
     /// Connections opened.
@@ -58,6 +60,7 @@ impl Outcome {
             garbled: 0,
             lost: 0,
             failed: 0,
+            unfinished: 0,
             events: 0,
             connections: 0,
             seconds: 0.0,
@@ -112,6 +115,7 @@ impl Outcome {
             Fault::Garbled(what) => (&mut self.garbled, "garbled", what),
             Fault::Lost(what) => (&mut self.lost, "lost", what),
             Fault::Failed(what) => (&mut self.failed, "failed", what),
+            Fault::Unfinished(what) => (&mut self.unfinished, "unfinished", what),
         };
         *count += 1;
         let text = format!("{kind}: {what}");
@@ -122,7 +126,7 @@ impl Outcome {
 
     /// Answers that were not right.
     pub fn wrong_count(&self) -> u64 {
-        self.garbled + self.lost + self.failed
+        self.garbled + self.lost + self.failed + self.unfinished
     }
 }
 
