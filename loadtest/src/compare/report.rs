@@ -13,7 +13,7 @@ const PEER: &str = "codex-relay";
 /// Writes `README.md`, `results.json` and the plots into `dir`.
 pub fn write(results: &Results, dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    let json = serde_json::to_string_pretty(results).map_err(io::Error::other)?;
+    let json = serde_json::to_string(results).map_err(io::Error::other)?;
     std::fs::write(dir.join("results.json"), json)?;
     let plots = plot::all(results);
     for (name, _, svg) in &plots {
