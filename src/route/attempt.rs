@@ -125,6 +125,10 @@ impl Attempt {
     pub fn bytes(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<u8>) -> Result<Step, Error> {
         self.last_upstream = Some(now);
         self.started.get_or_insert(now);
+        if !self.request.is_empty() {
+            // The connection was not stale: the request will not be needed again.
+            self.request = Vec::new();
+        }
         let mut input = bytes;
         if !self.answer.feed_head(&mut input)? {
             return Ok(Step::More);

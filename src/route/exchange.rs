@@ -322,7 +322,8 @@ impl Exchange {
 
     /// Gives a buffer back for the next output.
     pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.out.is_empty() {
+        // The beginning of a stream is long; what follows is short.
+        if self.out.is_empty() && buffer.capacity() <= limits::OUTPUT_KEPT_BYTES {
             buffer.clear();
             self.out = buffer;
         }

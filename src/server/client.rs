@@ -32,7 +32,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(stream: TcpStream) -> Self {
-        let (reader, writer, control) = wire::split(stream, limits::READ_BYTES);
+        let (reader, writer, control) = wire::split(stream);
         Client {
             reader,
             writer,
@@ -52,16 +52,20 @@ impl Client {
     pub(super) fn consume(&mut self, count: usize) {
         if count < self.carry.len() {
             self.carry.drain(..count);
-        } else if self.carry.capacity() > limits::READ_BYTES {
-            self.carry = Vec::new();
         } else {
-            self.carry.clear();
+            // What waits for an answer keeps no memory for the next request.
+            self.carry = Vec::new();
         }
     }
 
     /// Whether the client has gone: nothing can be received, and sending makes no sense.
     pub(super) fn is_gone(&self) -> bool {
         self.ended
+    }
+
+    /// From now on only the end is expected: the next read needs little memory.
+    pub(super) fn expect_little(&mut self) {
+        self.reader.expect_little();
     }
 
     /// Watches for bytes or the end; the read stays pending between calls. Reads no further once
@@ -139,7 +143,9 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // The pending read holds the socket until the kernel gives it back; this ends it.
-        self.control.shutdown_both();
+        // A pending read holds the socket until the kernel gives it back; this ends it.
+        if self.reader.is_busy() {
+            self.control.shutdown_both();
+        }
     }
 }

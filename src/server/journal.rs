@@ -6,9 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Lines held back while standard error is slow; beyond it they are dropped and counted.
 const LINES_MAX: usize = 4096;
+
+/// Lines of so much time leave in one write. While the writer rests, a line costs its worker no
+/// system call: nobody has to be woken.
+const REST: Duration = Duration::from_millis(20);
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -118,6 +123,9 @@ fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut 
         }
         let _ = out.write_all(&batch);
         batch.clear();
+        if open {
+            std::thread::sleep(REST);
+        }
     }
 }
 

@@ -38,7 +38,8 @@ impl Pool {
 
     /// Keeps a connection for the next request, or closes it when it is of no use.
     pub(super) fn release(&self, upstream: Upstream, now: Instant) {
-        if !upstream.is_reusable() {
+        // Whether it is still alive is asked when it is leased.
+        if !upstream.is_idle() {
             return;
         }
         let mut idle = self.idle.borrow_mut();

@@ -223,6 +223,9 @@ impl Relay<'_> {
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<Event> {
+        if !reading {
+            self.client.expect_little();
+        }
         while !self.told_gone {
             match self.client.poll_fill(cx, limits::PIPELINE_BYTES_MAX) {
                 Poll::Ready(Filled::More) if reading => return Poll::Ready(Event::ClientBytes),

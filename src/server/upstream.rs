@@ -5,7 +5,6 @@ use super::resolve::Cache;
 use super::tls::Session;
 use super::wire::{self, Control, Local, Reader, Writer};
 use crate::config::Origin;
-use crate::limits;
 use monoio::net::TcpStream;
 use rustls::ClientConfig;
 use std::future::poll_fn;
@@ -48,7 +47,7 @@ impl Upstream {
 
     fn new(origin: Origin, stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
-        let (reader, writer, control) = wire::split(stream, limits::READ_BYTES);
+        let (reader, writer, control) = wire::split(stream);
         Upstream {
             origin,
             reader,
@@ -136,9 +135,14 @@ impl Upstream {
         }
     }
 
+    /// Whether nothing is pending.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.ended && self.writer.is_some() && !self.reader.is_busy()
+    }
+
     /// Whether another request can be sent: nothing is pending, nothing has arrived.
     pub(super) fn is_reusable(&self) -> bool {
-        !self.ended && self.writer.is_some() && !self.reader.is_busy() && self.control.is_quiet()
+        self.is_idle() && self.control.is_quiet()
     }
 
     async fn handshake(&mut self, config: Arc<ClientConfig>) -> Result<(), String> {

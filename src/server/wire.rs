@@ -18,6 +18,11 @@ use std::task::{Context, Poll};
 /// A boxed future of a worker.
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// The memory of a read grows with what comes: a stream that waits for its provider needs a
+/// little, one that runs flat out a lot.
+const READ_BYTES_MIN: usize = 2 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
+
 /// What is handed between a [`Reader`] and its task.
 enum Slot {
     Empty,
@@ -32,21 +37,27 @@ pub(super) struct Reader {
     task: Local<()>,
     /// `None` while a read is pending.
     buffer: Option<Vec<u8>>,
+    /// The size of the next read.
+    size: usize,
 }
 
 impl Reader {
-    fn new(half: OwnedReadHalf<TcpStream>, capacity: usize) -> Self {
+    fn new(half: OwnedReadHalf<TcpStream>) -> Self {
         let slot = Rc::new(RefCell::new(Slot::Empty));
         Reader {
             task: Box::pin(read_when_wanted(half, slot.clone())),
             slot,
-            buffer: Some(Vec::with_capacity(capacity)),
+            buffer: Some(Vec::new()),
+            size: READ_BYTES_MIN,
         }
     }
 
     /// Starts a read if none is pending, and looks whether it is done. Zero bytes are the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let Some(buffer) = self.buffer.take() {
+        if let Some(mut buffer) = self.buffer.take() {
+            if buffer.capacity() < self.size || buffer.capacity() > 4 * self.size {
+                buffer = Vec::with_capacity(self.size);
+            }
             *self.slot.borrow_mut() = Slot::Want(buffer);
         }
         // The task never ends; it is pending when it waits for the kernel or for `Want`.
@@ -54,6 +65,11 @@ impl Reader {
         let mut slot = self.slot.borrow_mut();
         match std::mem::replace(&mut *slot, Slot::Empty) {
             Slot::Done(result, buffer) => {
+                self.size = match buffer.len() {
+                    full if full == buffer.capacity() => (self.size * 4).min(READ_BYTES_MAX),
+                    part if part < self.size / 8 => (self.size / 2).max(READ_BYTES_MIN),
+                    _ => self.size,
+                };
                 self.buffer = Some(buffer);
                 Poll::Ready(result)
             }
@@ -62,6 +78,11 @@ impl Reader {
                 Poll::Pending
             }
         }
+    }
+
+    /// The next read needs no more memory than one for a few bytes.
+    pub(super) fn expect_little(&mut self) {
+        self.size = READ_BYTES_MIN;
     }
 
     /// The bytes of the last read.
@@ -162,13 +183,13 @@ impl Control {
     }
 }
 
-/// Splits a connection; `capacity` is the size of its reads.
-pub(super) fn split(stream: TcpStream, capacity: usize) -> (Reader, Writer, Control) {
+/// Splits a connection.
+pub(super) fn split(stream: TcpStream) -> (Reader, Writer, Control) {
     let control = Control {
         fd: stream.as_raw_fd(),
     };
     let (read, write) = stream.into_split();
-    (Reader::new(read, capacity), write, control)
+    (Reader::new(read), write, control)
 }
 
 /// Stops listening; a pending accept fails.

@@ -74,7 +74,8 @@ pub(super) struct Worker {
     pub(super) pool: Pool,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
-    random: SystemRandom,
+    /// A secret of this worker, and how often it was used.
+    random: ([u8; 32], Cell<u64>),
     stage: Cell<Stage>,
     tasks: RefCell<HashMap<u64, Waker>>,
     next_task: Cell<u64>,
@@ -93,14 +94,18 @@ impl Worker {
         self.stage.get() >= Stage::Ending
     }
 
-    /// Fresh randomness.
+    /// Fresh randomness: a digest of the worker's secret and a counter, so that no request asks
+    /// the kernel for it. Nobody without the secret can tell it from random.
     pub(super) fn entropy(&self) -> [u8; 32] {
+        let (secret, counter) = &self.random;
+        let count = counter.get();
+        counter.set(count + 1);
+        let mut material = [0; 40];
+        material[..32].copy_from_slice(secret);
+        material[32..].copy_from_slice(&count.to_le_bytes());
+        let digest = ring::digest::digest(&ring::digest::SHA256, &material);
         let mut bytes = [0; 32];
-        if self.random.fill(&mut bytes).is_err() {
-            // getrandom(2) does not fail on a kernel with io_uring or a recent epoll. Without
-            // randomness identifiers would repeat: rather lose this one connection.
-            panic!("the kernel gave no randomness");
-        }
+        bytes.copy_from_slice(digest.as_ref());
         bytes
     }
 
@@ -148,6 +153,17 @@ impl Worker {
         })
         .await;
     }
+}
+
+/// A secret from the kernel.
+fn secret() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        // getrandom(2) does not fail on a kernel with io_uring or a recent epoll. Without
+        // randomness identifiers would repeat: rather not serve.
+        panic!("the kernel gave no randomness");
+    }
+    bytes
 }
 
 /// What a worker's thread is started with.
@@ -207,7 +223,7 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         pool: Pool::default(),
         journal: seed.journal,
         in_flight: seed.in_flight,
-        random: SystemRandom::new(),
+        random: (secret(), Cell::new(0)),
         stage: Cell::new(Stage::Serving),
         tasks: RefCell::default(),
         next_task: Cell::new(0),
