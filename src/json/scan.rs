@@ -470,10 +470,25 @@ impl<'a> Value<'a> {
     /// The member `key` of an object. The last one wins, as in most parsers. A `null` member and
     /// one that is missing are told apart; see [`Value::present`].
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.entries()
-            .filter(|(k, _)| *k == *key)
-            .last()
-            .map(|(_, v)| v)
+        let object = self.node();
+        if object.kind != Kind::Object {
+            return None;
+        }
+        let (mut at, mut found) = (self.at + 1, None);
+        while at < object.next {
+            // A name has no descendants: its value stands right behind it.
+            let name = &self.nodes[at as usize];
+            let raw = &self.src[name.start as usize + 1..name.end as usize - 1];
+            let same = match name.flags & ESCAPED {
+                0 => raw == key.as_bytes(),
+                _ => Value { at, ..*self }.as_str().is_some_and(|s| s == *key),
+            };
+            if same {
+                found = Some(at + 1);
+            }
+            at = self.nodes[at as usize + 1].next;
+        }
+        found.map(|at| Value { at, ..*self })
     }
 
     /// Like [`Value::get`], with `null` read as absent.

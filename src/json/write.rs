@@ -44,6 +44,14 @@ pub fn quoted(out: &mut Vec<u8>, escaped: &[u8]) {
     out.push(b'"');
 }
 
+/// Appends bytes as lower-case hexadecimal digits.
+pub fn hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)].into());
+        out.push(HEX[usize::from(byte & 15)].into());
+    }
+}
+
 /// Appends an unsigned integer in decimal.
 pub fn uint(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0u8; 20];

@@ -28,6 +28,7 @@ use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::Usage;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -337,37 +338,34 @@ impl Exchange {
 
     /// One line for the log, once over: `key=value` pairs, no secrets, no content.
     pub fn record(&self) -> String {
-        let Log {
-            model,
-            target,
-            key,
-            status,
-            outcome,
-            usage,
-            ..
-        } = &self.log;
+        let log = &self.log;
         let took = self.last.duration_since(self.started).as_millis();
-        let path = &self.head.path;
-        let mut line = format!(
-            "{} {path} status={status} outcome={outcome} ms={took} attempts={}",
-            self.head.method, self.log.attempts
+        let mut line = String::with_capacity(256);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "{} {} status={} outcome={} ms={took} attempts={}",
+            self.head.method, self.head.path, log.status, log.outcome, log.attempts
         );
-        for (name, value) in [("model", model), ("target", target), ("key", key)] {
-            if !value.is_empty() {
-                line.push_str(&format!(" {name}={value:?}"));
-            }
+        let named = [
+            ("model", &log.model),
+            ("target", &log.target),
+            ("key", &log.key),
+        ];
+        for (name, value) in named.iter().filter(|(_, value)| !value.is_empty()) {
+            let _ = write!(line, " {name}={value:?}");
         }
-        if let Some(u) = usage {
-            line.push_str(&format!(
+        if let Some(u) = log.usage {
+            let _ = write!(
+                line,
                 " input={} cached={} output={} reasoning={}",
                 u.input, u.cached, u.output, u.reasoning
-            ));
+            );
         }
-        if !self.log.diagnostics.is_empty() {
-            line.push_str(&format!(" diagnostics={:?}", self.log.diagnostics));
-        }
-        if !self.log.detail.is_empty() {
-            line.push_str(&format!(" detail={:?}", self.log.detail));
+        for (name, text) in [("diagnostics", &log.diagnostics), ("detail", &log.detail)] {
+            if !text.is_empty() {
+                let _ = write!(line, " {name}={text:?}");
+            }
         }
         line
     }

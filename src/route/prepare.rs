@@ -183,9 +183,7 @@ fn wants_stream(request: Value<'_>) -> bool {
 /// 48 hexadecimal digits that nobody can guess.
 fn id_of(seed: &[u8; 32]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, seed);
-    let mut id = String::new();
-    for byte in &digest.as_ref()[..24] {
-        id.push_str(&format!("{byte:02x}"));
-    }
+    let mut id = String::with_capacity(48);
+    crate::json::write::hex(&mut id, &digest.as_ref()[..24]);
     id
 }

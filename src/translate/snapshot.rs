@@ -31,11 +31,7 @@ pub fn echo(
 ) -> Vec<u8> {
     let mut echo = Echo {
         request,
-        out: Vec::with_capacity(if minimal {
-            1024
-        } else {
-            request.raw().len() / 2
-        }),
+        out: Vec::with_capacity(1024),
     };
     echo.out.extend_from_slice(b"\"model\":");
     write::string(&mut echo.out, model_requested);
@@ -72,6 +68,8 @@ pub fn echo(
     echo.metadata(diagnostics);
     echo.member("presence_penalty", is_number, "0.0");
     echo.member("frequency_penalty", is_number, "0.0");
+    // It is kept for as long as the stream lasts.
+    echo.out.shrink_to_fit();
     echo.out
 }
 

@@ -145,7 +145,11 @@ impl Emitter {
             mix(word(0) ^ self.ids),
             mix(word(8).wrapping_add(self.ids << 32)),
         );
-        format!("{prefix}{a:016x}{b:016x}")
+        let mut id = String::with_capacity(prefix.len() + 32);
+        id.push_str(prefix);
+        write::hex(&mut id, &a.to_be_bytes());
+        write::hex(&mut id, &b.to_be_bytes());
+        id
     }
 
     /// A nonce that never repeats: the seed is fresh for every attempt, the counter within it.
