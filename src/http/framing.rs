@@ -10,6 +10,9 @@ const TRAILER_BYTES_MAX: u32 = 8 * 1024;
 /// Most hexadecimal digits of a chunk size.
 const SIZE_DIGITS_MAX: u8 = 15;
 
+/// Most digits of a size line that is read in one go, and its line end.
+const PLAIN_LINE_MAX: usize = 9;
+
 /// Why a body was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FramingError {
@@ -108,12 +111,45 @@ impl BodyDecoder {
                 State::Length(left) | State::Data(left) => {
                     return Ok(Decoded::Data(self.take(left, input)));
                 }
-                _ => {
+                state => {
+                    if matches!(state, State::Size(0, 0) | State::DataCr) && self.whole_line(input)
+                    {
+                        continue;
+                    }
                     self.state = self.framing_byte(byte)?;
                     *input = rest;
                 }
             }
         }
+    }
+
+    /// Reads the line end behind a chunk and the next size line in one go where both are in
+    /// `input` and plain: all that providers send in the middle of a stream. Otherwise nothing
+    /// changes, and [`BodyDecoder::framing_byte`] judges byte by byte.
+    fn whole_line(&mut self, input: &mut &[u8]) -> bool {
+        let mut line = *input;
+        if self.state == State::DataCr {
+            let Some(rest) = line.strip_prefix(b"\r\n") else {
+                return false;
+            };
+            line = rest;
+        }
+        let mut size = 0;
+        for (at, byte) in line.iter().enumerate().take(PLAIN_LINE_MAX) {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                b'A'..=b'F' => byte - b'A' + 10,
+                b'\r' if size > 0 && line.get(at + 1) == Some(&b'\n') => {
+                    self.state = State::Data(size);
+                    *input = &line[at + 2..];
+                    return true;
+                }
+                _ => return false,
+            };
+            size = size << 4 | u64::from(digit);
+        }
+        false
     }
 
     fn take<'a>(&mut self, left: u64, input: &mut &'a [u8]) -> &'a [u8] {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Source};
 use crate::limits;
+use std::mem::MaybeUninit;
 
 /// How a message's body is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,29 +17,49 @@ pub enum BodyKind {
     UntilClose,
 }
 
-/// Header fields in order; names in lower case.
+/// Header fields in order; names in lower case. All of them stand in one buffer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Headers {
-    fields: Vec<(String, String)>,
+    text: String,
+    fields: Vec<Field>,
+}
+
+/// Where a field stands in the buffer: its name, and behind it its value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Field {
+    name: u32,
+    value: u32,
+    end: u32,
 }
 
 impl Headers {
     /// The value of the first field called `name` (given in lower case).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.all(name).next()
     }
 
     /// All fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+        self.fields.iter().map(|field| {
+            let (name, value) = (field.name as usize, field.value as usize);
+            (
+                &self.text[name..value],
+                &self.text[value..field.end as usize],
+            )
+        })
     }
 
-    /// Adds a field; `name` must be in lower case.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.fields.push((name.into(), value.into()));
+    /// Adds a field; `name` must be in lower case. All fields together are to stay below 4 GiB:
+    /// heads are limited to far less.
+    pub fn push(&mut self, name: &str, value: &str) {
+        let begin = self.text.len();
+        self.text.push_str(name);
+        self.text.push_str(value);
+        self.fields.push(Field {
+            name: begin as u32,
+            value: (begin + name.len()) as u32,
+            end: self.text.len() as u32,
+        });
     }
 }
 
@@ -132,9 +153,9 @@ pub fn request(bytes: &[u8]) -> Result<Parsed<RequestHead>, Error> {
     let Some(len) = len else {
         return Ok(Parsed::Partial);
     };
-    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS_MAX];
-    let mut raw = httparse::Request::new(&mut fields);
-    match raw.parse(&bytes[..len]) {
+    let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS_MAX];
+    let mut raw = httparse::Request::new(&mut []);
+    match raw.parse_with_uninit_headers(&bytes[..len], &mut fields) {
         Ok(httparse::Status::Complete(n)) if n == len => {}
         Ok(_) => return Err(bad("it does not end at its blank line")),
         Err(httparse::Error::TooManyHeaders) => {
@@ -185,9 +206,13 @@ pub fn response(bytes: &[u8], request_method: &str) -> Result<Parsed<ResponseHea
     let Some(len) = len else {
         return Ok(Parsed::Partial);
     };
-    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS_MAX];
-    let mut raw = httparse::Response::new(&mut fields);
-    match raw.parse(&bytes[..len]) {
+    let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS_MAX];
+    let mut raw = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut raw,
+        &bytes[..len],
+        &mut fields,
+    ) {
         Ok(httparse::Status::Complete(n)) if n == len => {}
         Ok(_) => return Err(broken("it does not end at its blank line")),
         Err(e) => return Err(broken(&e.to_string())),
@@ -214,26 +239,30 @@ pub fn response(bytes: &[u8], request_method: &str) -> Result<Parsed<ResponseHea
 
 impl Headers {
     fn read(raw: &[httparse::Header<'_>]) -> Result<Headers, &'static str> {
-        let mut headers = Headers::default();
+        let bytes = raw.iter().map(|f| f.name.len() + f.value.len()).sum();
+        let mut headers = Headers {
+            text: String::with_capacity(bytes),
+            fields: Vec::with_capacity(raw.len()),
+        };
         for field in raw {
             let value = std::str::from_utf8(field.value).map_err(|_| "a value is not text")?;
             if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
                 return Err("a value holds a control character");
             }
-            headers.push(
-                field.name.to_ascii_lowercase(),
-                value.trim_matches([' ', '\t']),
-            );
+            let begin = headers.text.len();
+            headers.push(field.name, value.trim_matches([' ', '\t']));
+            headers.text[begin..begin + field.name.len()].make_ascii_lowercase();
         }
         Ok(headers)
     }
 
     /// The values of all fields called `name` (given in lower case).
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.fields.iter().filter_map(move |field| {
+            let (begin, value) = (field.name as usize, field.value as usize);
+            let same = value - begin == name.len() && &self.text[begin..value] == name;
+            same.then(|| &self.text[value..field.end as usize])
+        })
     }
 }
 
