@@ -238,22 +238,26 @@ pub fn response(bytes: &[u8], request_method: &str) -> Result<Parsed<ResponseHea
 }
 
 impl Headers {
+    /// Takes over what httparse read: it refuses control characters in values. Text is judged
+    /// once for all fields: a name is never empty and ASCII, so what is cut off in one value
+    /// cannot be completed by the next.
     fn read(raw: &[httparse::Header<'_>]) -> Result<Headers, &'static str> {
-        let bytes = raw.iter().map(|f| f.name.len() + f.value.len()).sum();
-        let mut headers = Headers {
-            text: String::with_capacity(bytes),
-            fields: Vec::with_capacity(raw.len()),
-        };
+        let mut text = Vec::with_capacity(raw.iter().map(|f| f.name.len() + f.value.len()).sum());
+        let mut fields = Vec::with_capacity(raw.len());
         for field in raw {
-            let value = std::str::from_utf8(field.value).map_err(|_| "a value is not text")?;
-            if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
-                return Err("a value holds a control character");
-            }
-            let begin = headers.text.len();
-            headers.push(field.name, value.trim_matches([' ', '\t']));
-            headers.text[begin..begin + field.name.len()].make_ascii_lowercase();
+            let begin = text.len();
+            text.extend_from_slice(field.name.as_bytes());
+            text[begin..].make_ascii_lowercase();
+            let value = text.len();
+            text.extend_from_slice(trimmed(field.value));
+            fields.push(Field {
+                name: begin as u32,
+                value: value as u32,
+                end: text.len() as u32,
+            });
         }
-        Ok(headers)
+        let text = String::from_utf8(text).map_err(|_| "a value is not text")?;
+        Ok(Headers { text, fields })
     }
 
     /// The values of all fields called `name` (given in lower case).
@@ -264,6 +268,17 @@ impl Headers {
             same.then(|| &self.text[value..field.end as usize])
         })
     }
+}
+
+/// A value without the blanks around it.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// The path and query of a request target: origin form, absolute form, or `*`.
@@ -388,6 +403,33 @@ mod tests {
         );
         assert_eq!(head.headers.get("x-meta"), Some("{\"a\":1}"));
         assert_eq!((head.body, head.keep_alive), (BodyKind::Length(12), true));
+    }
+
+    #[test]
+    fn values_are_text_without_control_characters() {
+        let with = |value: &[u8]| {
+            [
+                b"GET / HTTP/1.1\r\nhost: x\r\na:",
+                value,
+                b"\r\nb: c\r\n\r\n",
+            ]
+            .concat()
+        };
+        for byte in (0..=0x1f).chain([0x7f]) {
+            let read = request(&with(&[b'1', byte, b'2']));
+            assert_eq!(read.is_ok(), byte == b'\t', "{byte:#x}");
+        }
+        for cut in [&b"\xc3"[..], b"\xe2\x82", b"\xa4", b"\xf0\x9f\x98 "] {
+            assert!(request(&with(cut)).is_err(), "{cut:?}");
+        }
+        let Ok(Parsed::Complete { head, .. }) =
+            request(&with("\t \u{20ac}, \u{1f600}\t ".as_bytes()))
+        else {
+            panic!("text is refused");
+        };
+        assert_eq!(head.headers.get("a"), Some("\u{20ac}, \u{1f600}"));
+        let all: Vec<_> = head.headers.iter().collect();
+        assert_eq!(all[2], ("b", "c"));
     }
 
     #[test]
