@@ -651,7 +651,10 @@ impl<'a> Str<'a> {
     /// The text, unescaped; borrowed where there is nothing to unescape.
     pub fn text(&self) -> Cow<'a, str> {
         if self.flags & ESCAPED == 0 {
-            return String::from_utf8_lossy(self.raw);
+            return match std::str::from_utf8(self.raw) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => String::from_utf8_lossy(self.raw),
+            };
         }
         let mut text = Vec::with_capacity(self.raw.len());
         let mut rest = self.raw;
@@ -659,11 +662,17 @@ impl<'a> Str<'a> {
             text.extend_from_slice(&rest[..at]);
             rest = &rest[at..];
             let (c, len) = unescape(rest);
-            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            match u8::try_from(c) {
+                Ok(ascii) if ascii < 0x80 => text.push(ascii),
+                _ => text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
             rest = &rest[len..];
         }
         text.extend_from_slice(rest);
-        Cow::Owned(String::from_utf8_lossy(&text).into_owned())
+        Cow::Owned(match String::from_utf8(text) {
+            Ok(text) => text,
+            Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        })
     }
 }
 

@@ -1,33 +1,35 @@
 //! Writers that append JSON to a byte buffer.
 
+use super::run::plain_len;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` escaped, without quotes: only what RFC 8259 section 7 requires is escaped.
 pub fn escape_into(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, b) in bytes.iter().enumerate() {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len());
+    loop {
+        let (plain, behind) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(plain);
+        let Some((b, behind)) = behind.split_first() else {
+            return;
+        };
+        rest = behind;
         let short = match b {
-            b'"' => b'"',
-            b'\\' => b'\\',
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             0x08 => b'b',
             0x0c => b'f',
-            0..=0x1f => 0,
-            _ => continue,
+            0..=0x1f => {
+                let (high, low) = (HEX[(b >> 4) as usize], HEX[(b & 15) as usize]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+                continue;
+            }
+            _ => *b,
         };
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
-        if short != 0 {
-            out.extend_from_slice(&[b'\\', short]);
-        } else {
-            let (high, low) = (HEX[(b >> 4) as usize], HEX[(b & 15) as usize]);
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-        }
+        out.extend_from_slice(&[b'\\', short]);
     }
-    out.extend_from_slice(&bytes[from..]);
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -70,12 +72,21 @@ pub fn uint(out: &mut Vec<u8>, mut n: u64) {
 /// Escapes bytes that are already escaped JSON text once more, as when a JSON document becomes a
 /// string inside another.
 pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
-    for b in json {
+    let mut rest = json;
+    out.reserve(rest.len());
+    loop {
+        let (plain, behind) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(plain);
+        let Some((b, behind)) = behind.split_first() else {
+            return;
+        };
+        rest = behind;
         match b {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *b]),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *b]),
+            // Valid JSON holds no other control character.
             _ => out.push(*b),
         }
     }
@@ -92,6 +103,18 @@ mod tests {
             let mut out = Vec::new();
             string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn a_document_in_a_string_is_read_back(text in any::<String>(), blank in "[ \t\r\n]{0,3}") {
+            let mut document = blank.clone().into_bytes();
+            string(&mut document, &text);
+            document.extend_from_slice(blank.as_bytes());
+            let mut out = vec![b'"'];
+            escape_again(&mut out, &document);
+            out.push(b'"');
+            let back = serde_json::from_slice::<String>(&out).unwrap();
+            prop_assert_eq!(back.as_bytes(), document);
         }
 
         #[test]

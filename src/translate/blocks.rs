@@ -94,12 +94,15 @@ impl<'a> Messages<'a, '_> {
             self.raw(if i > 0 { ",{\"id\":" } else { "{\"id\":" });
             write::quoted(self.out, &call.id);
             let (kind, text) = match call.freeform {
-                true => ("custom", "input"),
-                false => ("function", "arguments"),
+                true => (r#","type":"custom","custom":{"name":"#, r#","input":"#),
+                false => (
+                    r#","type":"function","function":{"name":"#,
+                    r#","arguments":"#,
+                ),
             };
-            self.raw(&format!(",\"type\":\"{kind}\",\"{kind}\":{{\"name\":"));
+            self.raw(kind);
             write::string(self.out, &call.flat);
-            self.raw(&format!(",\"{text}\":"));
+            self.raw(text);
             write::quoted(self.out, &call.arguments);
             self.raw("}");
             let mut sealed = extra.iter().flat_map(|e| e.items());

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Tape, Value};
 use crate::provider::Profile;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The type of an item; an object without one but with a role is a message, and one that has
@@ -91,7 +92,7 @@ impl Pairs {
     /// Pairs each output with the nearest call before it that has its id and no answer yet.
     pub fn of(items: &[Value<'_>]) -> Result<Pairs, Error> {
         let mut pairs = Pairs::default();
-        let mut calls: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut calls: HashMap<Cow<'_, str>, Vec<usize>> = HashMap::new();
         for (i, item) in items.iter().enumerate() {
             let kind = item_type(*item);
             let kind = kind.text();
@@ -99,7 +100,7 @@ impl Pairs {
                 pairs.own.push(i);
             } else if is_call(&kind) {
                 let id = id_of(*item).ok_or_else(|| missing(i, "call_id"))?;
-                calls.entry(id.text().into_owned()).or_default().push(i);
+                calls.entry(id.text()).or_default().push(i);
             } else if is_output(&kind) {
                 let Some(id) = output_id(*item, &kind) else {
                     if kind == "tool_search_output" {
@@ -108,7 +109,7 @@ impl Pairs {
                     }
                     return Err(missing(i, "call_id"));
                 };
-                pairs.output(i, calls.get(&*id.text()));
+                pairs.output(i, calls.get(&id.text()));
             }
         }
         pairs.orphans.sort_unstable();
@@ -271,9 +272,7 @@ fn wrap(out: &mut Vec<u8>, key: &str, text: Str<'_>) {
     out.extend_from_slice(b"{\\\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\\\":\\\"");
-    let mut escaped = Vec::new();
-    text.splice(&mut escaped);
-    write::escape_again(out, &escaped);
+    write::escape_again(out, &text.escaped());
     out.extend_from_slice(b"\\\"}");
 }
 

@@ -8,7 +8,7 @@
 use super::calls::{self, Answer, Pairs};
 use super::diagnostic::Diagnostic;
 use super::hosted;
-use super::parts::{self, Media, Piece};
+use super::parts::{self, Media, Piece, Place};
 use super::request::Context;
 use super::seal;
 use super::tools::Toolbox;
@@ -145,9 +145,11 @@ impl<'a, 'o> Messages<'a, 'o> {
         items: &[Value<'a>],
         pairs: &Pairs,
     ) -> Result<(), Error> {
-        let path = format!("input[{i}]");
+        let path = Place(i, "");
         if item.kind() != Kind::Object {
-            return Err(Error::bad_request("An input item must be an object.").with_param(path));
+            return Err(
+                Error::bad_request("An input item must be an object.").with_param(path.to_string())
+            );
         }
         let kind = calls::item_type(item);
         let kind = kind.text();
@@ -158,7 +160,7 @@ impl<'a, 'o> Messages<'a, 'o> {
             return self.output(item, &kind, i, pairs);
         }
         match &*kind {
-            "message" => self.message(item, &path),
+            "message" => self.message(item, i),
             "reasoning" => {
                 self.reasoning(item);
                 Ok(())
@@ -194,13 +196,13 @@ impl<'a, 'o> Messages<'a, 'o> {
             }
             "mcp_approval_request" => {
                 self.assistant(&[hosted::approval_request(item)]);
-                self.degraded(path);
+                self.degraded(path.to_string());
                 Ok(())
             }
             "mcp_approval_response" => {
                 self.flush();
                 self.user(&[hosted::approval_response(item)]);
-                self.degraded(path);
+                self.degraded(path.to_string());
                 Ok(())
             }
             "item_reference" => {
@@ -208,7 +210,7 @@ impl<'a, 'o> Messages<'a, 'o> {
                 Err(
                     Error::bad_request(format!("Item with id '{id}' not found."))
                         .with_code("item_not_found")
-                        .with_param(path),
+                        .with_param(path.to_string()),
                 )
             }
             "compaction_trigger" => Err(Error::new(
@@ -217,32 +219,32 @@ impl<'a, 'o> Messages<'a, 'o> {
                 "Remote compaction is not served here; name the provider anything but 'OpenAI' \
                  and Codex compacts by itself.",
             )
-            .with_param(path)),
+            .with_param(path.to_string())),
             other => {
                 let message = format!("Items of type '{other}' cannot be given to the provider.");
-                self.diagnostic("item.dropped", path, &message);
+                self.diagnostic("item.dropped", path.to_string(), &message);
                 Ok(())
             }
         }
     }
 
-    fn message(&mut self, item: Value<'a>, path: &str) -> Result<(), Error> {
+    fn message(&mut self, item: Value<'a>, i: usize) -> Result<(), Error> {
         let role = item.str("role").unwrap_or(Str::EMPTY).text();
         let content = item.get("content");
-        let path = format!("{path}.content");
+        let path = Place(i, ".content");
         match &*role {
             "assistant" => {
-                let pieces = parts::read(content, Media::NONE, true, &path, self.diagnostics)?;
+                let pieces = parts::read(content, Media::NONE, true, path, self.diagnostics)?;
                 self.assistant(&pieces);
             }
             "user" => {
                 let media = Media::of(self.cx.profile, self.cx.profile.images_user);
-                let pieces = parts::read(content, media, false, &path, self.diagnostics)?;
+                let pieces = parts::read(content, media, false, path, self.diagnostics)?;
                 self.flush();
                 self.user(&pieces);
             }
             "system" | "developer" => {
-                let pieces = parts::read(content, Media::NONE, false, &path, self.diagnostics)?;
+                let pieces = parts::read(content, Media::NONE, false, path, self.diagnostics)?;
                 self.flush();
                 self.system(&pieces);
             }
@@ -250,7 +252,7 @@ impl<'a, 'o> Messages<'a, 'o> {
                 return Err(Error::bad_request(format!(
                     "A message cannot have the role '{other}'."
                 ))
-                .with_param(path.replace(".content", ".role")));
+                .with_param(Place(i, ".role").to_string()));
             }
         }
         Ok(())
@@ -419,8 +421,8 @@ impl<'a, 'o> Messages<'a, 'o> {
             _ => {
                 let profile = self.cx.profile;
                 let media = Media::of(profile, profile.images_user || profile.images_tool);
-                let path = format!("input[{i}].output");
-                parts::read(item.get("output"), media, true, &path, self.diagnostics)
+                let path = Place(i, ".output");
+                parts::read(item.get("output"), media, true, path, self.diagnostics)
             }
         }
     }

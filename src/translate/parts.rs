@@ -148,13 +148,24 @@ pub(super) fn is_blank(pieces: &[Piece<'_>]) -> bool {
     })
 }
 
+/// Where in the request something stands: the item of that index, and what within it. Its path is
+/// written only where someone is to read it.
+#[derive(Clone, Copy)]
+pub(super) struct Place(pub usize, pub &'static str);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "input[{}]{}", self.0, self.1)
+    }
+}
+
 /// Reads the content of a message, or the output of a tool. What cannot be shown is an error in
 /// a message, where the user means it to be read, and a note in an old output.
 pub(super) fn read<'a>(
     content: Option<Value<'a>>,
     media: Media,
     lenient: bool,
-    path: &str,
+    path: Place,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Piece<'a>>, Error> {
     let mut pieces = Vec::new();
