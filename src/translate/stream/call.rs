@@ -230,7 +230,7 @@ impl Translator {
             _ => return,
         };
         if !delta.is_empty() {
-            self.emitter.delta(out, kind, &open.item_id, 0, &[delta]);
+            self.emitter.delta(out, kind, &open.item_id, 0, delta);
         }
     }
 
@@ -321,7 +321,7 @@ impl Translator {
                 let rest = open.unwrapper.finish();
                 if !rest.is_empty() {
                     self.emitter
-                        .delta(out, Delta::Input, &open.item_id, 0, &[rest]);
+                        .delta(out, Delta::Input, &open.item_id, 0, rest);
                 }
                 (
                     "response.custom_tool_call_input.done",

@@ -76,7 +76,7 @@ impl Delta {
 struct Line {
     of: Option<(Delta, u64, u64)>,
     bytes: Vec<u8>,
-    /// Where the sequence number stands.
+    /// Where the sequence number stands; never empty.
     digits: std::ops::Range<usize>,
     /// What it says.
     sequence: u64,
@@ -87,6 +87,10 @@ impl Line {
     #[inline]
     fn step(&mut self) -> bool {
         self.sequence += 1;
+        if let Some(last @ b'0'..=b'8') = self.bytes.get_mut(self.digits.end - 1) {
+            *last += 1;
+            return true;
+        }
         for digit in self.bytes[self.digits.clone()].iter_mut().rev() {
             if *digit < b'9' {
                 *digit += 1;
@@ -97,6 +101,11 @@ impl Line {
         false
     }
 }
+
+/// What stands behind a piece of output text without log probabilities.
+const TEXT_END: &[u8] = b"\",\"logprobs\":[]}\n\n";
+/// What stands behind any other piece.
+const END: &[u8] = b"\"}\n\n";
 
 /// The writer of one response's events.
 #[derive(Debug)]
@@ -224,20 +233,41 @@ impl Emitter {
         });
     }
 
-    /// Appends one piece of a text of the open item: `pieces` joined, escaped JSON text. `part` is
-    /// the index of the part.
+    /// Appends one piece of a text of the open item, escaped JSON text. `part` is the index of the
+    /// part.
+    #[inline]
     pub(super) fn delta(
         &mut self,
         out: &mut Vec<u8>,
         kind: Delta,
         id: &str,
         part: u64,
-        pieces: &[&[u8]],
+        piece: &[u8],
     ) {
-        self.delta_with(out, kind, id, part, pieces, b"");
+        if !self.is_sse() {
+            return;
+        }
+        self.begin(kind, id, part);
+        out.reserve(self.line.bytes.len() + piece.len() + TEXT_END.len());
+        out.extend_from_slice(&self.line.bytes);
+        out.extend_from_slice(piece);
+        match kind {
+            Delta::Text => out.extend_from_slice(TEXT_END),
+            _ => out.extend_from_slice(END),
+        }
+        self.sequence += 1;
     }
 
-    /// The same with the log probabilities of a piece of output text.
+    /// Makes the line that of the next event.
+    #[inline]
+    fn begin(&mut self, kind: Delta, id: &str, part: u64) {
+        let same = self.line.of == Some((kind, self.index, part));
+        if !(same && self.line.sequence + 1 == self.sequence && self.line.step()) {
+            self.prepare(kind, id, part);
+        }
+    }
+
+    /// The same for pieces that belong together, with the log probabilities of output text.
     pub(super) fn delta_with(
         &mut self,
         out: &mut Vec<u8>,
@@ -250,22 +280,19 @@ impl Emitter {
         if !self.is_sse() {
             return;
         }
-        let same = self.line.of == Some((kind, self.index, part));
-        if !(same && self.line.sequence + 1 == self.sequence && self.line.step()) {
-            self.prepare(kind, id, part);
-        }
+        self.begin(kind, id, part);
         out.extend_from_slice(&self.line.bytes);
         for piece in pieces {
             out.extend_from_slice(piece);
         }
         match (kind, logprobs) {
-            (Delta::Text, b"") => out.extend_from_slice(b"\",\"logprobs\":[]}\n\n"),
+            (Delta::Text, b"") => out.extend_from_slice(TEXT_END),
             (Delta::Text, _) => {
                 out.extend_from_slice(b"\",\"logprobs\":[");
                 out.extend_from_slice(logprobs);
                 out.extend_from_slice(b"]}\n\n");
             }
-            _ => out.extend_from_slice(b"\"}\n\n"),
+            _ => out.extend_from_slice(END),
         }
         self.sequence += 1;
     }

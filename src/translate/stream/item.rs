@@ -65,7 +65,7 @@ impl Translator {
             true => Delta::Summary,
             false => Delta::Reasoning,
         };
-        self.emitter.delta(out, kind, id, 0, &[delta]);
+        self.emitter.delta(out, kind, id, 0, delta);
     }
 
     fn open_reasoning(&mut self, out: &mut Vec<u8>) {

@@ -166,7 +166,7 @@ impl Translator {
             return false;
         };
         text.extend_from_slice(piece);
-        self.emitter.delta(out, Delta::Text, id, *index, &[piece]);
+        self.emitter.delta(out, Delta::Text, id, *index, piece);
         true
     }
 
@@ -180,7 +180,7 @@ impl Translator {
             false => Delta::Reasoning,
         };
         self.held_space.clear();
-        self.emitter.delta(out, kind, id, 0, &[piece]);
+        self.emitter.delta(out, kind, id, 0, piece);
         true
     }
 
@@ -274,7 +274,8 @@ impl Translator {
 }
 
 impl Template {
-    /// The frame at the start of `bytes`, if it is this one with another string. Empty strings lead to no event, and are left to the slow way.
+    /// The frame at the start of `bytes`, if it is this one with another string. Empty strings
+    /// lead to no event, and are left to the slow way.
     #[inline]
     fn matches<'a>(&self, bytes: &'a [u8]) -> Option<Known<'a>> {
         let (before, behind) = self.bytes.split_at(self.at);
