@@ -3,26 +3,23 @@
 use crate::config::Snapshot;
 use std::process::{Command, ExitCode};
 
-/// What Codex needs to know, as dotted keys and TOML values.
-fn settings(snapshot: &Snapshot, model: &str) -> Vec<(&'static str, String)> {
-    let base = match snapshot.listen.first() {
-        Some(address) => format!("http://{address}/v1"),
-        None => "http://127.0.0.1:8787/v1".into(),
-    };
+/// What Codex needs to know of the Strait at `base`, as dotted keys and TOML values; `open`:
+/// it asks for no key.
+pub fn settings(base: &str, model: &str, open: bool) -> Vec<(&'static str, String)> {
     let quoted = |text: &str| format!("{text:?}");
     let mut settings = vec![
         ("model", quoted(model)),
         ("model_provider", quoted("strait")),
         // Any name but "OpenAI", which switches on what only OpenAI serves.
         ("model_providers.strait.name", quoted("Strait")),
-        ("model_providers.strait.base_url", quoted(&base)),
+        ("model_providers.strait.base_url", quoted(base)),
         ("model_providers.strait.wire_api", quoted("responses")),
         (
             "model_providers.strait.model_catalog_url",
             quoted(&format!("{base}/models")),
         ),
     ];
-    if snapshot.keys.is_empty() {
+    if open {
         // Codex fetches the catalog only with a key of some kind; an open Strait ignores it.
         settings.push((
             "model_providers.strait.experimental_bearer_token",
@@ -41,7 +38,11 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
         eprintln!("strait codex: no model is configured. Mend: give one with --model.");
         return ExitCode::from(super::USAGE);
     };
-    let settings = settings(snapshot, &model);
+    let base = match snapshot.listen.first() {
+        Some(address) => format!("http://{address}/v1"),
+        None => "http://127.0.0.1:8787/v1".into(),
+    };
+    let settings = settings(&base, &model, snapshot.keys.is_empty());
     if arguments.is_empty() {
         print(&settings);
         return ExitCode::SUCCESS;

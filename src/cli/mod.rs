@@ -144,7 +144,17 @@ fn load(config: &Config) -> Result<Snapshot, String> {
         .config
         .clone()
         .or_else(|| here.exists().then_some(here));
-    let snapshot = config::load(file.as_deref(), &|name| std::env::var(name).ok());
+    let env = |name: &str| std::env::var(name).ok();
+    let snapshot = match file {
+        None => config::from_env(&env),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                format!("{name}: cannot be read: {e}. Mend: check the path and its permissions.")
+            })?;
+            config::parse(&name, &text, &env)
+        }
+    };
     snapshot.map_err(|e| e.to_string())
 }
 

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
@@ -57,28 +57,17 @@ struct Loader<'a> {
     env: Env<'a>,
 }
 
-/// Loads `file`, or, without one, what the environment gives.
-pub fn load(file: Option<&Path>, env: Env<'_>) -> Result<Snapshot, ConfigError> {
-    let Some(path) = file else {
-        let loader = Loader {
-            file: "environment".into(),
-            text: String::new(),
-            env,
-        };
-        return loader.resolve(Draft::default());
+/// What the environment gives, without a file.
+pub fn from_env(env: Env<'_>) -> Result<Snapshot, ConfigError> {
+    let loader = Loader {
+        file: "environment".into(),
+        text: String::new(),
+        env,
     };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
-        file: name.clone(),
-        line: 0,
-        key: String::new(),
-        what: format!("cannot be read: {e}."),
-        mend: "check the path and its permissions.".into(),
-    })?;
-    parse(&name, &text, env)
+    loader.resolve(Draft::default())
 }
 
-/// Like [`load`], from text.
+/// What the text of the file `name` gives.
 pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Snapshot, ConfigError> {
     let loader = Loader {
         file: name.into(),
@@ -525,7 +514,7 @@ mod tests {
 
     #[test]
     fn the_environment_alone_is_enough() {
-        let snapshot = load(None, &env).unwrap();
+        let snapshot = from_env(&env).unwrap();
         assert_eq!(snapshot.providers.keys().collect::<Vec<_>>(), ["deepseek"]);
         assert!(snapshot.listen[0].ip().is_loopback());
         assert_eq!(

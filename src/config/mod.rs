@@ -3,7 +3,7 @@
 mod draft;
 mod load;
 
-pub use load::{ConfigError, load, parse};
+pub use load::{ConfigError, from_env, parse};
 
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;

@@ -6,7 +6,17 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` escaped, without quotes: only what RFC 8259 section 7 requires is escaped.
 pub fn escape_into(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
+    escape_bytes(out, text.as_bytes());
+}
+
+/// Escapes bytes that are already escaped JSON text once more, as when a JSON document becomes a
+/// string inside another.
+pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
+    escape_bytes(out, json);
+}
+
+fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut rest = bytes;
     out.reserve(rest.len());
     loop {
         let (plain, behind) = rest.split_at(plain_len(rest));
@@ -67,29 +77,6 @@ pub fn uint(out: &mut Vec<u8>, mut n: u64) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-}
-
-/// Escapes bytes that are already escaped JSON text once more, as when a JSON document becomes a
-/// string inside another.
-pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
-    let mut rest = json;
-    out.reserve(rest.len());
-    loop {
-        let (plain, behind) = rest.split_at(plain_len(rest));
-        out.extend_from_slice(plain);
-        let Some((b, behind)) = behind.split_first() else {
-            return;
-        };
-        rest = behind;
-        match b {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *b]),
-            // Valid JSON holds no other control character.
-            _ => out.push(*b),
-        }
-    }
 }
 
 #[cfg(test)]

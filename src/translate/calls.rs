@@ -1,13 +1,14 @@
 //! Tool-call items and their outputs: which belong together, and what they say (SPEC 1.2, 1.3).
 
 use super::call_id;
-use super::parts::Piece;
+use super::parts::{Piece, Pieces};
 use super::snapshot::compact;
 use super::tools::Toolbox;
 use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Tape, Value};
 use crate::provider::Profile;
+use smallvec::smallvec;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -277,10 +278,10 @@ fn wrap(out: &mut Vec<u8>, key: &str, text: Str<'_>) {
 }
 
 /// What an `mcp_call` brought, which stands in its own item.
-pub(super) fn mcp_output(item: Value<'_>) -> Vec<Piece<'_>> {
+pub(super) fn mcp_output(item: Value<'_>) -> Pieces<'_> {
     let output = item.str("output").filter(|o| !o.is_empty());
     if let Some(text) = output {
-        return vec![Piece::Text(text)];
+        return smallvec![Piece::Text(text)];
     }
     match item.present("error") {
         Some(error) => {
@@ -289,21 +290,21 @@ pub(super) fn mcp_output(item: Value<'_>) -> Vec<Piece<'_>> {
                 Some(error) => error.splice(&mut text),
                 None => write::escape_again(&mut text, error.raw()),
             }
-            vec![Piece::Made(text)]
+            smallvec![Piece::Made(text)]
         }
-        None => vec![Piece::Text(Str::EMPTY)],
+        None => smallvec![Piece::Text(Str::EMPTY)],
     }
 }
 
 /// The results of shell commands as text.
-pub(super) fn shell_output(item: Value<'_>) -> Vec<Piece<'_>> {
+pub(super) fn shell_output(item: Value<'_>) -> Pieces<'_> {
     let Some(output) = item.present("output") else {
-        return vec![Piece::Text(Str::EMPTY)];
+        return smallvec![Piece::Text(Str::EMPTY)];
     };
     if let Some(text) = output.as_str() {
-        return vec![Piece::Text(text)];
+        return smallvec![Piece::Text(text)];
     }
-    let mut pieces = Vec::new();
+    let mut pieces = Pieces::new();
     for result in output.items() {
         let mut text = b"exit_code: ".to_vec();
         let code = result
@@ -323,7 +324,7 @@ pub(super) fn shell_output(item: Value<'_>) -> Vec<Piece<'_>> {
 }
 
 /// How a patch went, as text.
-pub(super) fn patch_output(item: Value<'_>) -> Vec<Piece<'_>> {
+pub(super) fn patch_output(item: Value<'_>) -> Pieces<'_> {
     [item.str("status"), item.str("output")]
         .into_iter()
         .flatten()
@@ -333,7 +334,7 @@ pub(super) fn patch_output(item: Value<'_>) -> Vec<Piece<'_>> {
 }
 
 /// The tools that a search found: their names, as the model must call them, and what they do.
-pub(super) fn search_output<'a>(item: Value<'a>, tools: &Toolbox) -> Vec<Piece<'a>> {
+pub(super) fn search_output<'a>(item: Value<'a>, tools: &Toolbox) -> Pieces<'a> {
     let mut list = b"[".to_vec();
     let mut one = |space: Option<&str>, tool: Value<'_>| {
         let Some(name) = tool.str("name") else {
@@ -362,5 +363,5 @@ pub(super) fn search_output<'a>(item: Value<'a>, tools: &Toolbox) -> Vec<Piece<'
     list.push(b']');
     let mut text = Vec::with_capacity(list.len() + list.len() / 8);
     write::escape_again(&mut text, &list);
-    vec![Piece::Made(text)]
+    smallvec![Piece::Made(text)]
 }

@@ -8,7 +8,7 @@
 use super::calls::{self, Answer, Pairs};
 use super::diagnostic::Diagnostic;
 use super::hosted;
-use super::parts::{self, Media, Piece, Place};
+use super::parts::{self, Media, Piece, Pieces, Place};
 use super::request::Context;
 use super::seal;
 use super::tools::Toolbox;
@@ -28,7 +28,7 @@ pub(super) struct Call<'a> {
     /// JSON text, escaped; for a freeform call its input, escaped.
     pub(super) arguments: Vec<u8>,
     pub(super) freeform: bool,
-    pub(super) answer: Option<Vec<Piece<'a>>>,
+    pub(super) answer: Option<Pieces<'a>>,
 }
 
 /// The model's turn that is being collected.
@@ -396,7 +396,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         let mut head = b"[output of tool call ".to_vec();
         id.splice(&mut head);
         head.push(b']');
-        let mut pieces = vec![Piece::Made(head)];
+        let mut pieces = Pieces::from_iter([Piece::Made(head)]);
         pieces.extend(self.read_output(item, kind, i)?);
         if !self.cx.profile.images_user {
             for piece in pieces.iter_mut().filter(|p| p.is_media()) {
@@ -408,12 +408,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         Ok(())
     }
 
-    fn read_output(
-        &mut self,
-        item: Value<'a>,
-        kind: &str,
-        i: usize,
-    ) -> Result<Vec<Piece<'a>>, Error> {
+    fn read_output(&mut self, item: Value<'a>, kind: &str, i: usize) -> Result<Pieces<'a>, Error> {
         match kind {
             "shell_call_output" => Ok(calls::shell_output(item)),
             "apply_patch_call_output" => Ok(calls::patch_output(item)),

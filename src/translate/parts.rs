@@ -7,6 +7,7 @@ use crate::json::{Kind, Str, Value};
 use crate::provider::Profile;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use smallvec::SmallVec;
 
 /// What a model without eyes reads in the place of an image.
 pub(super) const NO_VISION: &[u8] = b"[image omitted: model has no vision input]";
@@ -22,6 +23,9 @@ const BINARY: [&str; 5] = [
     "data:image/",
     "data:video/",
 ];
+
+/// The content of a message: nearly always one piece.
+pub(super) type Pieces<'a> = SmallVec<[Piece<'a>; 1]>;
 
 /// One piece of content.
 #[derive(Clone, Debug)]
@@ -167,8 +171,8 @@ pub(super) fn read<'a>(
     lenient: bool,
     path: Place,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Vec<Piece<'a>>, Error> {
-    let mut pieces = Vec::new();
+) -> Result<Pieces<'a>, Error> {
+    let mut pieces = Pieces::new();
     let Some(content) = content.filter(|c| !c.is_null()) else {
         return Ok(pieces);
     };

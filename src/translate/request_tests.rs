@@ -414,9 +414,6 @@ fn echoes_are_json_and_complete() {
             if minimal {
                 assert_eq!(object["tools"], json!([]));
             }
-            if let Ok(folder) = std::env::var("STRAIT_ECHO_OUT") {
-                std::fs::write(format!("{folder}/{name}-{minimal}.json"), &text).unwrap();
-            }
         }
     }
 }

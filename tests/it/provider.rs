@@ -229,33 +229,35 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Seen>> {
     Ok(Some(Seen { head, raw, body }))
 }
 
+/// The fields that DeepSeek takes.
+pub const DEEPSEEK_FIELDS: &[&str] = &[
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "thinking",
+    "reasoning_effort",
+    "response_format",
+    "stop",
+    "parallel_tool_calls",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "user_id",
+];
+
 /// What DeepSeek refuses, and with which words.
 fn refusal(body: &Value) -> Option<String> {
-    const FIELDS: &[&str] = &[
-        "model",
-        "messages",
-        "tools",
-        "tool_choice",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "thinking",
-        "reasoning_effort",
-        "response_format",
-        "stop",
-        "parallel_tool_calls",
-        "logprobs",
-        "top_logprobs",
-        "presence_penalty",
-        "frequency_penalty",
-        "user_id",
-    ];
     if let Some(field) = body
         .as_object()?
         .keys()
-        .find(|k| !FIELDS.contains(&k.as_str()))
+        .find(|k| !DEEPSEEK_FIELDS.contains(&k.as_str()))
     {
         return Some(format!("unknown field {field}"));
     }

@@ -7,12 +7,13 @@ use crate::judge::python;
 use crate::provider::Provider;
 use crate::providers::everybody;
 use crate::providers::script::DONE;
+use crate::sdk;
 use crate::skip;
 use crate::strait::Strait;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 
 /// A name that is listed for each dialect, so that Codex finds it in the catalog and offers
@@ -109,18 +110,12 @@ fn the_sdks_ask_every_provider() {
         .map(|d| format!("{}/{}", d.name, d.model))
         .collect();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/every_provider.py");
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(script)
         .arg(json!(models).to_string())
-        .arg(format!("http://{}/v1", strait.address))
-        .env("OPENAI_API_KEY", "client-key-of-the-table")
-        .env("OPENAI_AGENTS_DISABLE_TRACING", "1")
-        .env_remove("OPENAI_BASE_URL")
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("ALL_PROXY")
-        .env_remove("all_proxy")
-        .stdin(Stdio::null())
+        .arg(format!("http://{}/v1", strait.address));
+    let output = sdk::asking(&mut command, "client-key-of-the-table")
         .output()
         .unwrap();
     print(&String::from_utf8_lossy(&output.stdout));

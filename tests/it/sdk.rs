@@ -14,6 +14,18 @@ fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk")
 }
 
+/// Gives an SDK's program its key, and nothing else of this machine's environment that it reads.
+pub fn asking<'a>(command: &'a mut Command, key: &str) -> &'a mut Command {
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    for name in proxies.iter().chain(&["OPENAI_BASE_URL"]) {
+        command.env_remove(name);
+    }
+    command
+        .env("OPENAI_API_KEY", key)
+        .env("OPENAI_AGENTS_DISABLE_TRACING", "1")
+        .stdin(Stdio::null())
+}
+
 /// Runs `command` with Strait's base URL as its last argument. Every scenario has to be `ok`, and
 /// the provider must have liked every request. `left` is how many streams the suite leaves early.
 fn run(command: &mut Command, scenarios_min: usize, left: usize) {
@@ -44,18 +56,12 @@ fn run_through(command: &mut Command, scenarios_min: usize, left: usize, twice: 
         inner = strait;
         strait = Strait::with("openai-compatible", &inner_url(&inner), "io_uring", &more);
     }
-    let output = command
-        .arg(format!("http://{}/v1", strait.address))
-        .env("OPENAI_API_KEY", CLIENT_KEY)
-        .env("OPENAI_AGENTS_DISABLE_TRACING", "1")
-        .env_remove("OPENAI_BASE_URL")
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("ALL_PROXY")
-        .env_remove("all_proxy")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = asking(
+        command.arg(format!("http://{}/v1", strait.address)),
+        CLIENT_KEY,
+    )
+    .output()
+    .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let faults = script.faults().join("\n");

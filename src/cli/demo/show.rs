@@ -1,5 +1,6 @@
 //! What the demo prints: the provider's chunks on the left, Strait's events on the right.
 
+use crate::cli::codex;
 use crate::json::Tape;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -95,10 +96,10 @@ impl Show {
         println!("  curl -N http://{strait}/v1/responses -H 'content-type: application/json' \\");
         println!("    -d '{{\"model\":\"demo\",\"stream\":true,\"input\":\"hello\"}}'");
         println!();
-        println!("  codex exec --skip-git-repo-check -c model=demo -c model_provider=strait \\");
-        println!(
-            "    -c 'model_providers.strait={{name=\"Strait\",base_url=\"http://{strait}/v1\",wire_api=\"responses\"}}' \\"
-        );
+        println!("  codex exec --skip-git-repo-check \\");
+        for (key, value) in codex::settings(&format!("http://{strait}/v1"), "demo", true) {
+            println!("    -c '{key}={value}' \\");
+        }
         println!("    'say hello through the strait'");
         println!();
         println!("Ctrl-C ends it.");

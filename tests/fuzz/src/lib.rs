@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
+use strait::error::Error;
 use strait::sse::{Frame, Frames};
 
 /// FNV-1a: one number that every byte of the input has a part in.
@@ -65,6 +66,19 @@ fn tree(text: &[u8]) -> Option<Json> {
             );
             None
         }
+    }
+}
+
+/// What a run came to: what was written, and the error where nothing was committed.
+#[derive(PartialEq)]
+pub struct Run {
+    pub out: Vec<u8>,
+    pub error: Option<Error>,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", String::from_utf8_lossy(&self.out), self.error)
     }
 }
 
@@ -329,7 +343,7 @@ impl Checker {
 
 /// Plans, runs and oracles for `translate::stream::Translator`.
 pub mod chat {
-    use super::dialect;
+    use super::{Run, dialect};
     use super::{check_stream, is_json, segmentations};
     use strait::auth::secret::SealKey;
     use strait::error::{Error, Kind, Source};
@@ -398,19 +412,6 @@ pub mod chat {
             rules: rules(options),
             web_search: options & 512 != 0,
             refusal_as_text: options & 16 != 0,
-        }
-    }
-
-    /// What a run came to: what was written, and the error where nothing was committed.
-    #[derive(PartialEq)]
-    pub struct Run {
-        pub out: Vec<u8>,
-        pub error: Option<Error>,
-    }
-
-    impl std::fmt::Debug for Run {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(f, "{} {:?}", String::from_utf8_lossy(&self.out), self.error)
         }
     }
 

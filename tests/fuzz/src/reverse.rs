@@ -2,7 +2,7 @@
 //! Responses requests that were made from chat requests.
 
 use crate::dialect::{self, Dialect};
-use crate::{digest, excused, frames, is_json, segmentations, tree};
+use crate::{Run, digest, excused, frames, is_json, segmentations, tree};
 use serde_json::Value as Json;
 use strait::auth::secret::SealKey;
 use strait::error::{Error, Kind, Source};
@@ -205,19 +205,6 @@ impl Answer {
         assert!(answer.finish.is_some(), "no end");
         answer.usage = object.get("usage").cloned();
         Some(answer)
-    }
-}
-
-/// What a run came to: what was written, and the error where nothing was committed.
-#[derive(PartialEq)]
-pub struct Run {
-    pub out: Vec<u8>,
-    pub error: Option<Error>,
-}
-
-impl std::fmt::Debug for Run {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", String::from_utf8_lossy(&self.out), self.error)
     }
 }
 

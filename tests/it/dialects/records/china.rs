@@ -4,28 +4,9 @@ use super::{NOTHING, PENALTIES, PLAIN, RC, TEXT_ONLY};
 use crate::dialects::{
     Dialect, Ids, Index, Json, Rule, Search, Shows, Thinks, UsageAt, UsageForm, Wants,
 };
+use crate::provider;
 
-const DEEPSEEK_FIELDS: Rule = Rule::Fields(&[
-    "model",
-    "messages",
-    "tools",
-    "tool_choice",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "thinking",
-    "reasoning_effort",
-    "response_format",
-    "stop",
-    "parallel_tool_calls",
-    "logprobs",
-    "top_logprobs",
-    "presence_penalty",
-    "frequency_penalty",
-    "user_id",
-]);
+const DEEPSEEK_FIELDS: Rule = Rule::Fields(provider::DEEPSEEK_FIELDS);
 
 pub const DEEPSEEK: Dialect = Dialect {
     name: "deepseek-pro",
