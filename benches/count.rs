@@ -7,10 +7,14 @@
 //! <kind>/many      the same, 64 KiB a feed
 //! pipeline/<kind>  a frame of the kind: its chunk's framing off, translated, framed
 //! request          a Codex history of about 1 MiB; `count request` prints its length
+//! exchange/object  a small exchange, from the head to the log line
+//! exchange/stream  the same with a stream of 20 deltas, a delta a read
 //! head/request     a head of Codex
 //! head/response    a head of a provider
 //! ```
 
+#[path = "common/exchange.rs"]
+mod exchange;
 #[path = "common/heads.rs"]
 mod heads;
 #[path = "common/history.rs"]
@@ -49,6 +53,7 @@ fn main() {
     let carry = |name: &str| Carry::ALL.into_iter().find(|c| c.name() == name);
     match case.split_once('/') {
         None if case == "request" => requests(runs),
+        Some(("exchange", which)) => exchanges(which, runs),
         Some(("head", which)) => read_heads(which, runs),
         Some(("pipeline", kind)) => pipeline(carry(kind).expect("a kind"), runs),
         Some((kind, "one")) => frames(carry(kind).expect("a kind"), runs, Read::Frames(1)),
@@ -100,6 +105,13 @@ fn requests(runs: usize) {
     for _ in 0..runs {
         let request = tape.parse(&body).expect("JSON");
         black_box(translate(request, cx).expect("a good request"));
+    }
+}
+
+fn exchanges(which: &str, runs: usize) {
+    let talk = exchange::Talk::new(if which == "stream" { 20 } else { 0 });
+    for _ in 0..runs {
+        assert!(talk.run() > 0, "an answer");
     }
 }
 

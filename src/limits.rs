@@ -24,8 +24,8 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 2 * 1024;
 /// Most bytes of pipelined requests held back while one is being answered.
 pub const PIPELINE_BYTES_MAX: usize = 64 * 1024;
-/// Largest output buffer that an exchange keeps between two writes, in bytes.
-pub const OUTPUT_KEPT_BYTES: usize = 4 * 1024;
+/// Most bytes of output buffers that a worker keeps while nobody uses them.
+pub const OUTPUT_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Time to connect to a provider, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -62,7 +62,11 @@ impl Answer {
             j => (random.unit() * 2.0 - 1.0) * j * script.interval_ms,
         };
         let ms = script.first_ms + write * script.interval_ms + jitter;
-        self.began + self.late + (ms.max(0.0) * 1e6) as u64
+        let due = self.began + self.late + (ms.max(0.0) * 1e6) as u64;
+        match (script.interval_ms * 1e6) as u64 {
+            beat if script.in_step && beat > 0 && write > 0.0 => due.next_multiple_of(beat),
+            _ => due,
+        }
     }
 
     /// True for the step that goes wrong.

@@ -54,6 +54,10 @@ pub struct Script {
     /// Random share of the interval, earlier or later: 0.0 to 1.0.
     #[arg(long, default_value_t = 0.0)]
     pub jitter: f64,
+    /// The second and all further writes of all answers at the same moments, an interval apart, as
+    /// an engine sends that decodes its streams in one batch.
+    #[arg(long, default_value_t = false)]
+    pub in_step: bool,
     /// Deltas per write; 0: one when paced, sixteen flat out.
     #[arg(long, default_value_t = 0)]
     pub burst: usize,
@@ -91,6 +95,7 @@ impl Default for Script {
             first_ms: 0.0,
             interval_ms: 0.0,
             jitter: 0.0,
+            in_step: false,
             burst: 0,
             stall_rate: 0.0,
             stall_ms: 1000.0,
@@ -159,7 +164,7 @@ impl Script {
 
     /// True when the time of every delta is known beforehand.
     pub fn is_steady(&self) -> bool {
-        self.interval_ms > 0.0 && self.jitter == 0.0 && self.stall_rate == 0.0
+        self.interval_ms > 0.0 && self.jitter == 0.0 && self.stall_rate == 0.0 && !self.in_step
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Source};
 use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::{UpstreamEnd, Usage};
+use bytes::Bytes;
 use std::time::Instant;
 
 /// Whether more is to come.
@@ -33,7 +34,7 @@ enum Body {
 /// One try upstream.
 pub struct Attempt {
     target: Target,
-    request: Vec<u8>,
+    request: Bytes,
     framing: Framing,
     timeouts: Timeouts,
     mode: Mode,
@@ -63,7 +64,7 @@ impl Attempt {
         let prepared = prepare(&order)?;
         Ok(Attempt {
             target: order.target,
-            request: prepared.request,
+            request: prepared.request.into(),
             framing: order.framing,
             timeouts: order.snapshot.timeouts,
             mode: prepared.mode,
@@ -94,7 +95,7 @@ impl Attempt {
 
     /// A connection is there; returns the request's bytes. They are kept while a stale
     /// connection may make them needed again.
-    pub fn connected(&mut self, reused: bool, may_restart: bool) -> Vec<u8> {
+    pub fn connected(&mut self, reused: bool, may_restart: bool) -> Bytes {
         self.reused = reused;
         if reused && may_restart {
             self.request.clone()
@@ -127,7 +128,7 @@ impl Attempt {
         self.started.get_or_insert(now);
         if !self.request.is_empty() {
             // The connection was not stale: the request will not be needed again.
-            self.request = Vec::new();
+            self.request = Bytes::new();
         }
         let mut input = bytes;
         if !self.answer.feed_head(&mut input)? {
@@ -268,6 +269,11 @@ impl Attempt {
     /// More on a failure, for the log.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// Whether a stream was asked for.
+    pub fn streams(&self) -> bool {
+        self.streaming
     }
 
     /// Token counts, once known.

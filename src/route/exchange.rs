@@ -23,12 +23,12 @@ use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
-use crate::json::Tape;
+use crate::json::{Tape, Value, write};
 use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::Usage;
+use bytes::Bytes;
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,7 +64,7 @@ pub enum Action {
     /// Open or lease a connection; answer with `Connected` or `ConnectFailed`.
     Connect(Origin),
     /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
-    ToUpstream(Vec<u8>),
+    ToUpstream(Bytes),
     /// Write [`Exchange::take_output`] to the client, then poll again.
     ToClient,
     /// Drop the upstream connection: its state is not usable again.
@@ -316,18 +316,21 @@ impl Exchange {
         }
     }
 
-    /// The bytes for the client. Give the emptied buffer back with [`Exchange::recycle`].
+    /// The bytes for the client, or an empty buffer that [`Exchange::recycle`] has lent.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
-    /// Gives a buffer back for the next output.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        // The beginning of a stream is long; what follows is short.
-        if self.out.is_empty() && buffer.capacity() <= limits::OUTPUT_KEPT_BYTES {
-            buffer.clear();
+    /// Lends an empty buffer for the next output.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.out.is_empty() {
             self.out = buffer;
         }
+    }
+
+    /// Whether a stream is asked of the provider, so that the answer may take long.
+    pub fn streams(&self) -> bool {
+        self.attempt.as_ref().is_some_and(Attempt::streams)
     }
 
     /// When to call [`Input::Deadline`], if nothing else happens before. It mostly moves later
@@ -340,34 +343,37 @@ impl Exchange {
     pub fn record(&self) -> String {
         let log = &self.log;
         let took = self.last.duration_since(self.started).as_millis();
-        let mut line = String::with_capacity(256);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            line,
-            "{} {} status={} outcome={} ms={took} attempts={}",
-            self.head.method, self.head.path, log.status, log.outcome, log.attempts
-        );
-        let named = [
-            ("model", &log.model),
-            ("target", &log.target),
-            ("key", &log.key),
-        ];
-        for (name, value) in named.iter().filter(|(_, value)| !value.is_empty()) {
-            let _ = write!(line, " {name}={value:?}");
-        }
-        if let Some(u) = log.usage {
-            let _ = write!(
-                line,
-                " input={} cached={} output={} reasoning={}",
-                u.input, u.cached, u.output, u.reasoning
-            );
-        }
-        for (name, text) in [("diagnostics", &log.diagnostics), ("detail", &log.detail)] {
-            if !text.is_empty() {
-                let _ = write!(line, " {name}={text:?}");
+        let mut line = Vec::with_capacity(256);
+        line.extend_from_slice(self.head.method.as_bytes());
+        line.push(b' ');
+        line.extend_from_slice(self.head.path.as_bytes());
+        let number = |line: &mut Vec<u8>, name: &str, value: u64| {
+            line.extend_from_slice(name.as_bytes());
+            write::uint(line, value);
+        };
+        let text = |line: &mut Vec<u8>, name: &str, value: &str| {
+            if !value.is_empty() {
+                line.extend_from_slice(name.as_bytes());
+                quote(line, value);
             }
+        };
+        number(&mut line, " status=", log.status.into());
+        line.extend_from_slice(b" outcome=");
+        line.extend_from_slice(log.outcome.as_bytes());
+        number(&mut line, " ms=", took.try_into().unwrap_or(u64::MAX));
+        number(&mut line, " attempts=", log.attempts.into());
+        text(&mut line, " model=", &log.model);
+        text(&mut line, " target=", &log.target);
+        text(&mut line, " key=", &log.key);
+        if let Some(u) = log.usage {
+            number(&mut line, " input=", u.input);
+            number(&mut line, " cached=", u.cached);
+            number(&mut line, " output=", u.output);
+            number(&mut line, " reasoning=", u.reasoning);
         }
-        line
+        text(&mut line, " diagnostics=", &log.diagnostics);
+        text(&mut line, " detail=", &log.detail);
+        String::from_utf8(line).unwrap_or_default()
     }
 
     fn body_complete(&mut self) {
@@ -407,27 +413,41 @@ impl Exchange {
             .ok_or_else(|| local::unknown_model(&model))?;
         self.log.model = model;
         self.chain = chain.into_iter();
-        self.body = body;
-        self.next_attempt()
+        self.attempt(request, &body)?;
+        self.keep_for_others(body);
+        Ok(())
     }
 
     fn next_attempt(&mut self) -> Result<(), Error> {
+        let body = std::mem::take(&mut self.body);
+        let mut tape = Tape::new();
+        let request = tape
+            .parse(&body)
+            .map_err(|e| Error::bad_request(e.to_string()))?;
+        self.attempt(request, &body)?;
+        self.keep_for_others(body);
+        Ok(())
+    }
+
+    fn keep_for_others(&mut self, body: Vec<u8>) {
+        if self.chain.len() > 0 {
+            self.body = body;
+        }
+    }
+
+    fn attempt(&mut self, request: Value<'_>, body: &[u8]) -> Result<(), Error> {
         let target = self
             .chain
             .next()
             .ok_or_else(|| local::unknown_model(&self.log.model))?;
         self.log.target = format!("{}/{}", target.provider.name, target.model);
         self.log.attempts += 1;
-        let mut tape = Tape::new();
-        let request = tape
-            .parse(&self.body)
-            .map_err(|e| Error::bad_request(e.to_string()))?;
         let attempt = Attempt::new(Order {
             snapshot: &self.snapshot,
             endpoint: self.endpoint,
             target,
             request,
-            body: &self.body,
+            body,
             head: &self.head,
             framing: self.framing,
             // No two attempts share a seed: ids and nonces come from it.
@@ -462,9 +482,6 @@ impl Exchange {
         let bytes = attempt.connected(reused, self.stale_retries == 0);
         self.deadline = Some(now + self.snapshot.timeouts.silence);
         self.pending.push_back(Action::ToUpstream(bytes));
-        if self.chain.len() == 0 {
-            self.body = Vec::new();
-        }
     }
 
     fn upstream_bytes(&mut self, bytes: &[u8], now: Instant) {
@@ -629,6 +646,17 @@ fn elsewhere_helps(error: &Error) -> bool {
             | Kind::UpstreamBroken
             | Kind::UpstreamTimeout
     )
+}
+
+/// Quotes what a client or a provider said: nothing in it may steer a terminal or look like
+/// another field.
+fn quote(line: &mut Vec<u8>, text: &str) {
+    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        write::quoted(line, text.as_bytes());
+    } else {
+        line.extend_from_slice(format!("{text:?}").as_bytes());
+    }
 }
 
 fn seed_of(entropy: [u8; 32], attempt: u32) -> [u8; 32] {

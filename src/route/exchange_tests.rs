@@ -68,7 +68,7 @@ impl Peer {
                     return Action::Wait;
                 }
                 Action::ToUpstream(bytes) => {
-                    self.upstream = bytes;
+                    self.upstream = bytes.to_vec();
                     self.exchange.handle(Input::RequestSent, self.now);
                 }
                 Action::CloseUpstream => self.closed += 1,

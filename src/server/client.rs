@@ -1,11 +1,12 @@
 //! The client's end of a connection: what it sent and is not yet used, and what it is sent.
 
-use super::timer::Timer;
+use super::timer::{Timer, Timers};
 use super::wire::{self, Control, Reader, Writer};
 use crate::limits;
 use monoio::net::TcpStream;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, timers: Rc<Timers>) -> Self {
         let (reader, writer, control) = wire::split(stream);
         Client {
             reader,
@@ -39,7 +40,7 @@ impl Client {
             control,
             carry: Vec::new(),
             ended: false,
-            timer: Timer::default(),
+            timer: Timer::new(timers),
         }
     }
 
@@ -63,9 +64,10 @@ impl Client {
         self.ended
     }
 
-    /// From now on only the end is expected: the next read needs little memory.
-    pub(super) fn expect_little(&mut self) {
-        self.reader.expect_little();
+    /// From now on only the end is expected: the next read needs little memory; `for_long`: none
+    /// until there is something to read.
+    pub(super) fn expect_little(&mut self, for_long: bool) {
+        self.reader.expect_little(for_long);
     }
 
     /// Watches for bytes or the end; the read stays pending between calls. Reads no further once

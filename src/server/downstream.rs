@@ -22,7 +22,7 @@ enum Next {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream) {
-    let mut client = Client::new(stream);
+    let mut client = Client::new(stream, worker.timers.clone());
     loop {
         match next(&worker, &mut client).await {
             Next::Serve(head) => {
@@ -49,13 +49,13 @@ async fn serve_one(worker: &Rc<Worker>, client: &mut Client, head: RequestHead) 
     let unix_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let exchange = Exchange::new(
+    let exchange = Box::new(Exchange::new(
         worker.snapshot.clone(),
         head,
         worker.entropy(),
         unix_s,
         Instant::now(),
-    );
+    ));
     relay::run(worker, client, exchange).await
 }
 

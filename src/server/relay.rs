@@ -10,6 +10,7 @@ use super::worker::Worker;
 use crate::config::Origin;
 use crate::limits;
 use crate::route::exchange::{Action, Exchange, Input};
+use bytes::Bytes;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -29,7 +30,7 @@ enum Event {
 struct Relay<'a> {
     worker: &'a Rc<Worker>,
     client: &'a mut Client,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     connecting: Option<Local<Result<Upstream, String>>>,
     upstream: Option<Upstream>,
     told_gone: bool,
@@ -37,7 +38,7 @@ struct Relay<'a> {
 }
 
 /// Runs an exchange to its end. True if the client's connection can be used again.
-pub(super) async fn run(worker: &Rc<Worker>, client: &mut Client, exchange: Exchange) -> bool {
+pub(super) async fn run(worker: &Rc<Worker>, client: &mut Client, exchange: Box<Exchange>) -> bool {
     let mut relay = Relay {
         worker,
         client,
@@ -90,7 +91,11 @@ impl Relay<'_> {
                     }
                     true
                 }
-                Action::Wait => false,
+                Action::Wait => {
+                    // A stream that waits holds no memory for its output.
+                    self.worker.buffers.give(self.exchange.take_output());
+                    false
+                }
                 Action::Done { keep_alive } => return keep_alive,
             };
             self.wait(reading).await;
@@ -98,6 +103,7 @@ impl Relay<'_> {
     }
 
     fn tell(&mut self, input: Input<'_>) {
+        self.exchange.recycle(self.worker.buffers.take());
         self.exchange.handle(input, Instant::now());
     }
 
@@ -119,7 +125,7 @@ impl Relay<'_> {
         false
     }
 
-    fn send(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+    fn send(&mut self, bytes: Bytes) -> Result<(), String> {
         match &mut self.upstream {
             Some(upstream) => upstream.send(bytes),
             None => Err("no connection".to_owned()),
@@ -131,7 +137,7 @@ impl Relay<'_> {
     async fn flush(&mut self) {
         let output = self.exchange.take_output();
         match self.client.send(output).await {
-            Some(buffer) => self.exchange.recycle(buffer),
+            Some(buffer) => self.worker.buffers.give(buffer),
             None => self.client_gone(),
         }
     }
@@ -190,6 +196,7 @@ impl Relay<'_> {
             Received::Eof => Input::UpstreamEof,
             Received::Broken(why) => Input::UpstreamBroken(why),
         };
+        self.exchange.recycle(self.worker.buffers.take());
         self.exchange.handle(input, Instant::now());
         if *received != Received::Bytes {
             // It would only tell the same again.
@@ -224,7 +231,7 @@ impl Relay<'_> {
 
     fn poll_client(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<Event> {
         if !reading {
-            self.client.expect_little();
+            self.client.expect_little(self.exchange.streams());
         }
         while !self.told_gone {
             match self.client.poll_fill(cx, limits::PIPELINE_BYTES_MAX) {

@@ -5,6 +5,7 @@ use super::resolve::Cache;
 use super::tls::Session;
 use super::wire::{self, Control, Local, Reader, Writer};
 use crate::config::Origin;
+use bytes::Bytes;
 use monoio::net::TcpStream;
 use rustls::ClientConfig;
 use std::future::poll_fn;
@@ -60,10 +61,10 @@ impl Upstream {
     }
 
     /// Starts to send; ask [`Upstream::poll_sent`] for the end of it. One at a time.
-    pub(super) fn send(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+    pub(super) fn send(&mut self, bytes: Bytes) -> Result<(), String> {
         let mut writer = self.writer.take().ok_or("write after a failed write")?;
         let bytes = match &mut self.tls {
-            Some(session) => session.seal(&bytes)?,
+            Some(session) => session.seal(&bytes)?.into(),
             None => bytes,
         };
         self.sending = Some(Box::pin(async move {
@@ -151,7 +152,7 @@ impl Upstream {
         loop {
             let out = session.outgoing();
             if !out.is_empty() {
-                wire::write_all(&mut writer, out)
+                wire::write_all(&mut writer, out.into())
                     .await
                     .map_err(|e| format!("TLS handshake: {}", phrase(&e)))?;
             }
@@ -166,7 +167,7 @@ impl Upstream {
             }
             if let Err(why) = session.receive(self.reader.bytes()) {
                 // Best effort: tells the peer what was wrong.
-                let _ = wire::write_all(&mut writer, session.outgoing()).await;
+                let _ = wire::write_all(&mut writer, session.outgoing().into()).await;
                 return Err(why);
             }
             if !session.plain().is_empty() {

@@ -3,6 +3,7 @@
 //! monoio loses the bytes of a read whose future is dropped, so no read is ever dropped while
 //! its connection is of use: a [`Reader`] owns the pending read and is polled when wanted.
 
+use bytes::{Buf, Bytes};
 use monoio::buf::IoBuf;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::{TcpListener, TcpStream};
@@ -13,21 +14,36 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A boxed future of a worker.
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The memory of a read grows with what comes: a stream that waits for its provider needs a
 /// little, one that runs flat out a lot.
-const READ_BYTES_MIN: usize = 2 * 1024;
+const READ_BYTES_MIN: usize = 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// What is handed between a [`Reader`] and its task.
 enum Slot {
     Empty,
+    /// Read into this.
     Want(Vec<u8>),
     Done(io::Result<usize>, Vec<u8>),
+    /// Wait until there is something to read.
+    Watch,
+    Seen,
+}
+
+/// What a [`Reader`] waits for before it reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Watching {
+    /// Nothing: a read takes memory while it waits, and is done sooner.
+    No,
+    /// Something to read, next time.
+    Next,
+    /// Something to read, now.
+    Now,
 }
 
 /// The receiving half of a connection, with at most one read pending. The task inside lives as
@@ -39,6 +55,7 @@ pub(super) struct Reader {
     buffer: Option<Vec<u8>>,
     /// The size of the next read.
     size: usize,
+    watching: Watching,
 }
 
 impl Reader {
@@ -49,11 +66,15 @@ impl Reader {
             slot,
             buffer: Some(Vec::new()),
             size: READ_BYTES_MIN,
+            watching: Watching::No,
         }
     }
 
     /// Starts a read if none is pending, and looks whether it is done. Zero bytes are the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.watching != Watching::No && self.buffer.is_some() {
+            ready!(self.poll_watch(cx));
+        }
         if let Some(mut buffer) = self.buffer.take() {
             if buffer.capacity() < self.size || buffer.capacity() > 4 * self.size {
                 buffer = Vec::with_capacity(self.size);
@@ -80,9 +101,29 @@ impl Reader {
         }
     }
 
-    /// The next read needs no more memory than one for a few bytes.
-    pub(super) fn expect_little(&mut self) {
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.watching == Watching::Next {
+            self.watching = Watching::Now;
+            self.buffer = Some(Vec::new());
+            *self.slot.borrow_mut() = Slot::Watch;
+        }
+        let _ = self.task.as_mut().poll(cx);
+        let mut slot = self.slot.borrow_mut();
+        if !matches!(*slot, Slot::Seen) {
+            return Poll::Pending;
+        }
+        *slot = Slot::Empty;
+        self.watching = Watching::No;
+        Poll::Ready(())
+    }
+
+    /// The next read needs no more memory than one for a few bytes; `for_long`: none at all
+    /// before there is something to read, for the price of one more operation.
+    pub(super) fn expect_little(&mut self, for_long: bool) {
         self.size = READ_BYTES_MIN;
+        if for_long && self.watching == Watching::No {
+            self.watching = Watching::Next;
+        }
     }
 
     /// The bytes of the last read.
@@ -90,30 +131,48 @@ impl Reader {
         self.buffer.as_deref().unwrap_or_default()
     }
 
-    /// Whether a read is pending.
+    /// Whether an operation is pending.
     pub(super) fn is_busy(&self) -> bool {
-        self.buffer.is_none()
+        self.buffer.is_none() || self.watching == Watching::Now
     }
 }
 
 async fn read_when_wanted(mut half: OwnedReadHalf<TcpStream>, slot: Rc<RefCell<Slot>>) {
     loop {
-        // No waker: whoever puts `Want` there polls this task next.
-        let mut buffer = poll_fn(|_| {
+        // No waker: whoever puts a wish there polls this task next.
+        let wish = poll_fn(|_| {
             let mut slot = slot.borrow_mut();
-            match std::mem::replace(&mut *slot, Slot::Empty) {
-                Slot::Want(buffer) => Poll::Ready(buffer),
-                other => {
-                    *slot = other;
-                    Poll::Pending
+            match *slot {
+                Slot::Want(_) | Slot::Watch => {
+                    Poll::Ready(std::mem::replace(&mut *slot, Slot::Empty))
                 }
+                _ => Poll::Pending,
             }
         })
         .await;
-        buffer.clear();
-        let (result, buffer) = half.read(buffer).await;
-        *slot.borrow_mut() = Slot::Done(result, buffer);
+        let done = match wish {
+            Slot::Want(mut buffer) => {
+                buffer.clear();
+                let (result, buffer) = half.read(buffer).await;
+                Slot::Done(result, buffer)
+            }
+            _ => {
+                // An error shows again when it is read.
+                let _ = readable(&half).await;
+                Slot::Seen
+            }
+        };
+        *slot.borrow_mut() = done;
     }
+}
+
+async fn readable(half: &OwnedReadHalf<TcpStream>) -> io::Result<()> {
+    // SAFETY: monoio's halves share the stream in this cell and make their own references to it
+    // for as long as an operation takes. All of them, and this one, only lead to the shared
+    // descriptor inside: nothing that is reachable through it is ever changed. The cell lives as
+    // long as `half`.
+    let stream = unsafe { &*half.0.get() };
+    stream.readable(false).await
 }
 
 /// The sending half.
@@ -134,12 +193,14 @@ pub(super) async fn write_some(
 }
 
 /// Writes a whole buffer.
-pub(super) async fn write_all(writer: &mut Writer, mut buffer: Vec<u8>) -> io::Result<()> {
-    let mut written = 0;
-    while written < buffer.len() {
-        let (result, back) = write_some(writer, buffer, written).await;
-        buffer = back;
-        written += result?;
+pub(super) async fn write_all(writer: &mut Writer, mut bytes: Bytes) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let (result, back) = writer.write(bytes).await;
+        bytes = back;
+        match result? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes.advance(written),
+        }
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! One thread, one runtime, one accept loop per address; shares nothing that it writes.
 
+use super::buffers::Buffers;
 use super::downstream;
 use super::driver::{self, DriverKind, phrase};
 use super::guard::CatchUnwind;
 use super::journal::Journal;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
-use super::timer::Timer;
+use super::timer::{Timer, Timers};
 use super::wire;
 use crate::config::Snapshot;
 use futures_channel::oneshot;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 /// Pause after a failed accept: out of descriptors, and only time helps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often idle upstream connections are looked through.
+/// How often idle connections and memory are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Time for the last bytes once the drain time is over.
 const ENDING_GRACE: Duration = Duration::from_secs(2);
@@ -74,6 +75,8 @@ pub(super) struct Worker {
     pub(super) pool: Pool,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
+    pub(super) timers: Rc<Timers>,
+    pub(super) buffers: Buffers,
     /// A secret of this worker, and how often it was used.
     random: ([u8; 32], Cell<u64>),
     stage: Cell<Stage>,
@@ -121,11 +124,13 @@ impl Worker {
         let worker = self.clone();
         let id = self.next_task.get();
         self.next_task.set(id + 1);
+        // Here and not inside: the outer future would hold a second place for it.
+        let task = CatchUnwind::new(task);
         monoio::spawn(async move {
             // One waker serves for the task's whole life.
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             worker.tasks.borrow_mut().insert(id, waker);
-            let result = CatchUnwind::new(task).await;
+            let result = task.await;
             worker.tasks.borrow_mut().remove(&id);
             if let Err(message) = result {
                 worker
@@ -142,7 +147,7 @@ impl Worker {
 
     /// Waits until all tasks have ended, or until `limit` is over.
     async fn all_ended(&self, limit: Duration) {
-        let mut timer = Timer::default();
+        let mut timer = Timer::new(self.timers.clone());
         let deadline = Instant::now() + limit;
         poll_fn(|cx| {
             if self.tasks.borrow().is_empty() {
@@ -223,6 +228,8 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         pool: Pool::default(),
         journal: seed.journal,
         in_flight: seed.in_flight,
+        timers: Rc::default(),
+        buffers: Buffers::default(),
         random: (secret(), Cell::new(0)),
         stage: Cell::new(Stage::Serving),
         tasks: RefCell::default(),
@@ -238,11 +245,14 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
             }
         }
     }
+    let timers = worker.timers.clone();
+    monoio::spawn(async move { timers.keep().await });
     let sweeper = worker.clone();
     monoio::spawn(async move {
         loop {
             monoio::time::sleep(SWEEP_EVERY).await;
             sweeper.pool.sweep(Instant::now());
+            sweeper.buffers.clear();
         }
     });
     let _ = started.send(Ok(report));

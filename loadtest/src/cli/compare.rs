@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(
         long,
         short = 'S',
-        default_value = "latency,paced,flat,flat-1,json,fresh,memory"
+        default_value = "latency,paced,step,flat,flat-1,json,fresh,memory"
     )]
     scenarios: String,
     /// How often each scenario is measured.
@@ -27,7 +27,7 @@ pub struct Options {
     /// Seconds per measurement.
     #[arg(long, short, default_value_t = 5.0)]
     seconds: f64,
-    /// Streams of the paced scenario.
+    /// Streams of the paced scenarios.
     #[arg(long, default_value_t = 500)]
     streams: usize,
     /// Requests per second of the open load.

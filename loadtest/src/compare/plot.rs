@@ -16,8 +16,9 @@ const TRANSLATES: &str = "#4a6fa5";
 /// All plots: file name, title, and the SVG itself.
 pub(super) fn all(r: &Results) -> Vec<(String, String, String)> {
     let mut plots = Vec::new();
-    let panels: [(&str, &str, &str); 5] = [
+    let panels: [(&str, &str, &str); 6] = [
         ("paced", "many paced streams", "µs per delta"),
+        ("step", "the same in step", "µs per delta"),
         ("flat", "64 streams flat out", "µs per delta"),
         ("flat-1", "one stream flat out", "µs per delta"),
         ("json", "small JSON answers", "µs per answer"),

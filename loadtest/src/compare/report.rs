@@ -101,6 +101,7 @@ fn glance(r: &Results, out: &mut String) -> std::fmt::Result {
     let has = |name: &str| r.scenarios.iter().any(|(s, _)| s == name);
     let shown: Vec<(&str, &str)> = [
         ("paced", "paced, µs/delta"),
+        ("step", "in step, µs/delta"),
         ("flat", "flat out, µs/delta"),
         ("flat-1", "one stream flat out, µs/delta"),
         ("json", "small JSON, µs/answer"),

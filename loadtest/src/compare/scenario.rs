@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Sizes {
     /// Seconds per measurement.
     pub seconds: f64,
-    /// Streams of the paced scenario.
+    /// Streams of the paced scenarios.
     pub streams: usize,
     /// Requests per second of the open load.
     pub rate: f64,
@@ -22,6 +22,8 @@ pub struct Sizes {
 pub enum Scenario {
     /// Many streams, a delta every 50 ms.
     Paced,
+    /// The same, with the deltas of all streams at the same moments.
+    Step,
     /// 64 streams, as fast as they go.
     Flat,
     /// One stream, as fast as it goes.
@@ -44,6 +46,7 @@ pub enum Scenario {
 pub const ALL: &[Scenario] = &[
     Scenario::Latency,
     Scenario::Paced,
+    Scenario::Step,
     Scenario::Flat,
     Scenario::Single,
     Scenario::Json,
@@ -85,6 +88,7 @@ impl Scenario {
     pub fn name(self) -> String {
         match self {
             Scenario::Paced => "paced".into(),
+            Scenario::Step => "step".into(),
             Scenario::Flat => "flat".into(),
             Scenario::Single => "flat-1".into(),
             Scenario::Json => "json".into(),
@@ -108,6 +112,10 @@ impl Scenario {
     pub fn title(self, sizes: &Sizes) -> String {
         match self {
             Scenario::Paced => format!("{} streams, a delta every 50 ms", sizes.streams),
+            Scenario::Step => format!(
+                "{} streams in step, as a batching engine sends: a delta every 50 ms",
+                sizes.streams
+            ),
             Scenario::Flat => "64 streams flat out, 200 deltas each".into(),
             Scenario::Single => "one stream flat out, 2,000 deltas".into(),
             Scenario::Json => "small JSON answers, 64 connections".into(),
@@ -156,6 +164,11 @@ impl Scenario {
         let each_second = |n: f64| sizes.seconds * n;
         let (script, connections) = match self {
             Scenario::Paced => (paced(each_second(20.0), 50.0), cap(sizes.streams)),
+            Scenario::Step => {
+                let (mut script, streams) = (paced(each_second(20.0), 50.0), cap(sizes.streams));
+                script.in_step = true;
+                (script, streams)
+            }
             Scenario::Flat => (flat(200), cap(64)),
             Scenario::Single => (flat(2000), 1),
             Scenario::Json => (flat(4), cap(64)),
@@ -184,7 +197,7 @@ impl Scenario {
         };
         if matches!(
             self,
-            Scenario::Paced | Scenario::Memory | Scenario::Scale(_)
+            Scenario::Paced | Scenario::Step | Scenario::Memory | Scenario::Scale(_)
         ) {
             // Each stream once, begun within one interval.
             plan.requests_max = connections as u64;
