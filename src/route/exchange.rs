@@ -321,9 +321,10 @@ impl Exchange {
         std::mem::take(&mut self.out)
     }
 
-    /// Lends an empty buffer for the next output.
-    pub fn recycle(&mut self, buffer: Vec<u8>) {
+    /// Lends a buffer for the next output; what is in it goes.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
         if self.out.is_empty() {
+            buffer.clear();
             self.out = buffer;
         }
     }
