@@ -5,12 +5,13 @@ use super::mode::Mode;
 use super::prepare::{Order, prepare};
 use super::upstream::{self, Answer, Piece};
 use crate::chat;
-use crate::config::{Origin, Target, Timeouts};
+use crate::config::{Origin, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
 use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::{UpstreamEnd, Usage};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Whether more is to come.
@@ -36,7 +37,7 @@ pub struct Attempt {
     target: Target,
     request: Bytes,
     framing: Framing,
-    timeouts: Timeouts,
+    snapshot: Arc<Snapshot>,
     mode: Mode,
     /// The client asked for a stream.
     streaming: bool,
@@ -66,7 +67,7 @@ impl Attempt {
             target: order.target,
             request: prepared.request.into(),
             framing: order.framing,
-            timeouts: order.snapshot.timeouts,
+            snapshot: order.snapshot.clone(),
             mode: prepared.mode,
             streaming: prepared.streaming,
             diagnostics_field: diagnostics_field(&prepared.diagnostics),
@@ -191,9 +192,9 @@ impl Attempt {
         if due(self.silent_by()) {
             let begun = self.answer.begun();
             let limit = if begun {
-                self.timeouts.silence
+                self.snapshot.timeouts.silence
             } else {
-                self.timeouts.first_byte
+                self.snapshot.timeouts.first_byte
             };
             let message = format!("The provider was silent for {} s.", limit.as_secs_f32());
             return Err(Error::new(Source::Upstream, Kind::UpstreamTimeout, message));
@@ -485,8 +486,10 @@ impl Attempt {
 
     fn silent_by(&self) -> Option<Instant> {
         match self.last_upstream {
-            Some(last) => Some(last + self.timeouts.silence),
-            None => self.started.map(|at| at + self.timeouts.first_byte),
+            Some(last) => Some(last + self.snapshot.timeouts.silence),
+            None => self
+                .started
+                .map(|at| at + self.snapshot.timeouts.first_byte),
         }
     }
 
@@ -494,14 +497,17 @@ impl Attempt {
         let holds = self.mode.makes_stream() && !self.head_sent;
         let holds = holds && matches!(self.body, Body::Stream | Body::Unknown);
         holds
-            .then(|| self.started.map(|at| at + self.timeouts.hold))
+            .then(|| self.started.map(|at| at + self.snapshot.timeouts.hold))
             .flatten()
     }
 
     fn keepalive_at(&self) -> Option<Instant> {
         let keeps = self.mode.makes_stream() && self.head_sent;
         keeps
-            .then(|| self.last_output.map(|at| at + self.timeouts.keepalive))
+            .then(|| {
+                self.last_output
+                    .map(|at| at + self.snapshot.timeouts.keepalive)
+            })
             .flatten()
     }
 

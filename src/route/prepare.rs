@@ -13,11 +13,12 @@ use crate::translate::diagnostic::Diagnostic;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
 use crate::translate::{request, reverse, rewrite, snapshot};
+use std::sync::Arc;
 
 /// What an attempt is made from.
 pub struct Order<'a> {
     /// The configuration in force.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Arc<Snapshot>,
     /// What the client asked for.
     pub endpoint: Endpoint,
     /// Who is asked.

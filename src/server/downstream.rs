@@ -8,7 +8,7 @@ use crate::http::head::{self, Parsed, RequestHead};
 use crate::limits;
 use crate::route::exchange::{self, Exchange};
 use monoio::net::TcpStream;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -16,47 +16,50 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// What a client connection does next.
 enum Next {
     Serve(Box<RequestHead>),
-    Refuse(Error),
+    Refuse(Box<Error>),
     Close,
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream) {
+pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream) -> impl Future<Output = ()> {
+    // Out here what is made for good has one place in the task instead of two.
     let mut client = Client::new(stream, worker.timers.clone());
-    loop {
-        match next(&worker, &mut client).await {
-            Next::Serve(head) => {
-                let keep_alive = serve_one(&worker, &mut client, *head).await;
-                if !keep_alive || worker.is_draining() {
+    async move {
+        loop {
+            match next(&worker, &mut client).await {
+                Next::Serve(head) => {
+                    let _counted = worker.in_flight.enter();
+                    let exchange = begin(&worker, *head);
+                    let keep_alive = relay::run(&worker, &mut client, exchange).await;
+                    if !keep_alive || worker.is_draining() {
+                        break;
+                    }
+                }
+                Next::Refuse(error) => {
+                    worker.journal.info(|| format!("refused {error}"));
+                    let _ = client.send(exchange::refuse(&error)).await;
                     break;
                 }
+                Next::Close => return,
             }
-            Next::Refuse(error) => {
-                worker.journal.info(|| format!("refused {error}"));
-                let _ = client.send(exchange::refuse(&error)).await;
-                break;
-            }
-            Next::Close => return,
         }
-    }
-    if !client.is_gone() {
-        client.linger().await;
+        if !client.is_gone() {
+            client.linger().await;
+        }
     }
 }
 
-async fn serve_one(worker: &Rc<Worker>, client: &mut Client, head: RequestHead) -> bool {
-    let _counted = worker.in_flight.enter();
+fn begin(worker: &Worker, head: RequestHead) -> Box<Exchange> {
     let unix_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let exchange = Box::new(Exchange::new(
+    Box::new(Exchange::new(
         worker.snapshot.clone(),
         head,
         worker.entropy(),
         unix_s,
         Instant::now(),
-    ));
-    relay::run(worker, client, exchange).await
+    ))
 }
 
 /// Waits for a whole request head.
@@ -72,7 +75,7 @@ async fn next(worker: &Worker, client: &mut Client) -> Next {
                     return Next::Serve(Box::new(head));
                 }
                 Ok(Parsed::Partial) => {}
-                Err(error) => return Next::Refuse(error),
+                Err(error) => return Next::Refuse(Box::new(error)),
             }
         }
         looked_at = client.carry().len();
@@ -81,7 +84,8 @@ async fn next(worker: &Worker, client: &mut Client) -> Next {
                 "The request head is larger than {} bytes.",
                 limits::HEAD_BYTES_MAX
             );
-            return Next::Refuse(Error::new(Source::Downstream, Kind::HeadTooLarge, message));
+            let error = Error::new(Source::Downstream, Kind::HeadTooLarge, message);
+            return Next::Refuse(Box::new(error));
         }
         let deadline = if looked_at == 0 {
             idle_until
@@ -94,11 +98,8 @@ async fn next(worker: &Worker, client: &mut Client) -> Next {
             Waited::Late if looked_at == 0 => return Next::Close,
             Waited::Late => {
                 let message = "The request head did not arrive in time.";
-                return Next::Refuse(Error::new(
-                    Source::Downstream,
-                    Kind::RequestTimeout,
-                    message,
-                ));
+                let error = Error::new(Source::Downstream, Kind::RequestTimeout, message);
+                return Next::Refuse(Box::new(error));
             }
         }
     }

@@ -127,7 +127,12 @@ impl Relay<'_> {
 
     fn send(&mut self, bytes: Bytes) -> Result<(), String> {
         match &mut self.upstream {
-            Some(upstream) => upstream.send(bytes),
+            Some(upstream) => {
+                if self.exchange.streams() {
+                    upstream.expect_patience();
+                }
+                upstream.send(bytes)
+            }
             None => Err("no connection".to_owned()),
         }
     }
