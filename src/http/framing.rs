@@ -13,6 +13,19 @@ const SIZE_DIGITS_MAX: u8 = 15;
 /// Most digits of a size line that is read in one go, and its line end.
 const PLAIN_LINE_MAX: usize = 9;
 
+/// What every byte is worth as a hexadecimal digit; 16 if it is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        let byte = b"0123456789abcdef"[digit];
+        digits[byte as usize] = digit as u8;
+        digits[byte.to_ascii_uppercase() as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
 /// Why a body was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FramingError {
@@ -96,7 +109,26 @@ impl BodyDecoder {
     }
 
     /// The next piece; advances `input`.
+    #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Decoded<'a>, FramingError> {
+        // All that providers send in the middle of a stream: whole chunks, their lines plain.
+        if let State::Size(0, 0) | State::DataCr = self.state {
+            self.plain_lines(input);
+        }
+        match self.state {
+            State::Data(left) if left < input.len() as u64 => {
+                let (data, rest) = input.split_at(left as usize);
+                *input = rest;
+                self.state = State::DataCr;
+                Ok(Decoded::Data(data))
+            }
+            State::Size(0, 0) if input.is_empty() => Ok(Decoded::NeedMore),
+            _ => self.any(input),
+        }
+    }
+
+    #[inline(never)]
+    fn any<'a>(&mut self, input: &mut &'a [u8]) -> Result<Decoded<'a>, FramingError> {
         loop {
             let Some((&byte, rest)) = input.split_first() else {
                 return Ok(if self.state == State::End {
@@ -111,11 +143,7 @@ impl BodyDecoder {
                 State::Length(left) | State::Data(left) => {
                     return Ok(Decoded::Data(self.take(left, input)));
                 }
-                state => {
-                    if matches!(state, State::Size(0, 0) | State::DataCr) && self.whole_line(input)
-                    {
-                        continue;
-                    }
+                _ => {
                     self.state = self.framing_byte(byte)?;
                     *input = rest;
                 }
@@ -123,33 +151,29 @@ impl BodyDecoder {
         }
     }
 
-    /// Reads the line end behind a chunk and the next size line in one go where both are in
-    /// `input` and plain: all that providers send in the middle of a stream. Otherwise nothing
-    /// changes, and [`BodyDecoder::framing_byte`] judges byte by byte.
-    fn whole_line(&mut self, input: &mut &[u8]) -> bool {
-        let mut line = *input;
+    /// Reads the line end behind a chunk and the next size line in one go, as far as they are in
+    /// `input` and plain. What is not changes nothing, and is judged byte by byte.
+    #[inline]
+    fn plain_lines(&mut self, input: &mut &[u8]) {
         if self.state == State::DataCr {
-            let Some(rest) = line.strip_prefix(b"\r\n") else {
-                return false;
+            let Some(rest) = input.strip_prefix(b"\r\n") else {
+                return;
             };
-            line = rest;
+            *input = rest;
+            self.state = State::Size(0, 0);
         }
         let mut size = 0;
-        for (at, byte) in line.iter().enumerate().take(PLAIN_LINE_MAX) {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                b'A'..=b'F' => byte - b'A' + 10,
-                b'\r' if size > 0 && line.get(at + 1) == Some(&b'\n') => {
+        for (at, byte) in input.iter().enumerate().take(PLAIN_LINE_MAX) {
+            match (DIGITS[usize::from(*byte)], byte) {
+                (digit @ 0..16, _) => size = size << 4 | u64::from(digit),
+                (_, b'\r') if size > 0 && input.get(at + 1) == Some(&b'\n') => {
                     self.state = State::Data(size);
-                    *input = &line[at + 2..];
-                    return true;
+                    *input = &input[at + 2..];
+                    return;
                 }
-                _ => return false,
-            };
-            size = size << 4 | u64::from(digit);
+                _ => return,
+            }
         }
-        false
     }
 
     fn take<'a>(&mut self, left: u64, input: &mut &'a [u8]) -> &'a [u8] {
@@ -225,10 +249,21 @@ pub fn chunk_end(out: &mut Vec<u8>, begin: usize) {
         out.truncate(begin);
         return;
     }
-    for (place, digit) in out[begin..begin + 8].iter_mut().rev().enumerate() {
-        *digit = b"0123456789abcdef"[len >> (4 * place) & 15];
-    }
+    out[begin..begin + 8].copy_from_slice(&hex(len as u32));
     out.extend_from_slice(b"\r\n");
+}
+
+/// The eight hexadecimal digits of a number, all at once.
+fn hex(n: u32) -> [u8; 8] {
+    const ONES: u64 = u64::MAX / 255;
+    // Each step moves the upper half of every group up: at last, four bits have a byte.
+    let mut nibbles = u64::from(n);
+    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff;
+    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Six more make ten and above carry.
+    let letters = (nibbles + ONES * 6) >> 4 & ONES;
+    (nibbles + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -320,6 +355,11 @@ mod tests {
             let (body, _, end) = decode(BodyKind::Chunked, &split).unwrap();
             prop_assert_eq!(body, pieces.concat());
             prop_assert!(end);
+        }
+
+        #[test]
+        fn digits_are_those_of_the_standard_library(n in any::<u32>()) {
+            prop_assert_eq!(hex(n).to_vec(), format!("{n:08x}").into_bytes());
         }
 
         #[test]

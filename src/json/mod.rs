@@ -2,8 +2,10 @@
 //! those spans into new documents (RFC 8259). There is no tree and nothing is unescaped unless
 //! asked for.
 
+mod content;
 mod run;
 pub mod scan;
 pub mod write;
 
-pub use scan::{JsonError, Kind, Str, Tape, Value, string_len};
+pub use content::Content;
+pub use scan::{JsonError, Kind, Str, Tape, Value};

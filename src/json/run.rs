@@ -6,40 +6,56 @@
 /// Length of the run of bytes before the first `"`, `\` or control byte.
 #[inline(always)]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    ascii_len(bytes).0
-}
-
-/// Like [`plain_len`], and whether every byte of the run is ASCII.
-#[inline(always)]
-pub(super) fn ascii_len(bytes: &[u8]) -> (usize, bool) {
     let mut at = 0;
-    let mut high = 0;
-    while let Some(block) = bytes[at..].first_chunk::<{ block::BYTES }>() {
-        let (found, above) = block::marks(block);
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK>() {
+        let found = block::ends(block);
         if found != 0 {
-            let place = found.trailing_zeros();
-            // Only the bytes before the place belong to the run.
-            high |= above & ((1 << place) - 1);
-            return (at + place as usize / block::BITS, high == 0);
+            return at + place(found);
         }
-        high |= above;
-        at += block::BYTES;
+        at += BLOCK;
     }
     while let Some(b) = bytes.get(at) {
         if *b == b'"' || *b == b'\\' || *b < 0x20 {
             break;
         }
-        high |= (*b & 0x80) as block::Marks;
         at += 1;
     }
-    (at, high == 0)
+    at
+}
+
+/// Bytes of a block.
+pub(super) const BLOCK: usize = block::BYTES;
+
+/// Marks of bytes of a block.
+pub(super) type Marks = block::Marks;
+
+/// Marks of the bytes of a block that are `"`, `\`, control bytes, or not ASCII. Behind the first
+/// there may be marks of bytes that are none of these.
+#[inline(always)]
+pub(super) fn stops(block: &[u8; BLOCK]) -> Marks {
+    block::ascii_ends(block)
+}
+
+/// The place of the first marked byte; `marks` is not zero.
+#[inline(always)]
+pub(super) fn place(marks: Marks) -> usize {
+    marks.trailing_zeros() as usize / block::BITS
+}
+
+/// The marks of the bytes from `place`, at most [`BLOCK`], on.
+#[inline(always)]
+pub(super) fn from(marks: Marks, place: usize) -> Marks {
+    match place {
+        BLOCK.. => 0,
+        _ => marks & (Marks::MAX << (place * block::BITS)),
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod block {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_set1_epi8,
     };
 
     pub const BYTES: usize = 16;
@@ -47,26 +63,49 @@ mod block {
     pub const BITS: usize = 1;
     pub type Marks = u32;
 
-    /// Marks of the bytes that end a run, and of those that are not ASCII.
+    /// Marks of the bytes that end a run.
     #[inline(always)]
-    pub fn marks(block: &[u8; BYTES]) -> (Marks, Marks) {
+    pub fn ends(block: &[u8; BYTES]) -> Marks {
         // SAFETY: SSE2 is part of x86-64 itself: there is no such processor without it.
-        unsafe { marks_sse2(block) }
+        unsafe { ends_sse2(block) }
+    }
+
+    /// The same where what is not ASCII ends a run, too.
+    #[inline(always)]
+    pub fn ascii_ends(block: &[u8; BYTES]) -> Marks {
+        // SAFETY: as above.
+        unsafe { ascii_ends_sse2(block) }
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn marks_sse2(block: &[u8; BYTES]) -> (Marks, Marks) {
+    fn ends_sse2(block: &[u8; BYTES]) -> Marks {
+        let bytes = load(block);
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        marks(bytes, control)
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn ascii_ends_sse2(block: &[u8; BYTES]) -> Marks {
+        let bytes = load(block);
+        // As signed numbers the bytes that are not ASCII are negative.
+        marks(bytes, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn load(block: &[u8; BYTES]) -> __m128i {
         let word = u128::from_le_bytes(*block);
-        let bytes = _mm_set_epi64x((word >> 64) as i64, word as i64);
+        _mm_set_epi64x((word >> 64) as i64, word as i64)
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn marks(bytes: __m128i, odd: __m128i) -> Marks {
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
         let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-        let ends = _mm_or_si128(_mm_or_si128(quote, slash), control);
-        (
-            _mm_movemask_epi8(ends) as u32,
-            _mm_movemask_epi8(bytes) as u32,
-        )
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), odd)) as u32
     }
 }
 
@@ -77,19 +116,25 @@ mod block {
     pub const BITS: usize = 8;
     pub type Marks = u64;
 
-    /// Marks of the bytes that end a run, and of those that are not ASCII. Behind the first end
-    /// there may be marks that are none.
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES * 0x80;
+
+    /// Marks of the bytes that end a run. Behind the first there may be marks that are none.
     #[inline(always)]
-    pub fn marks(block: &[u8; BYTES]) -> (Marks, Marks) {
-        const ONES: u64 = u64::MAX / 255;
-        const HIGHS: u64 = ONES * 0x80;
+    pub fn ends(block: &[u8; BYTES]) -> Marks {
         let word = u64::from_le_bytes(*block);
         let quote = word ^ (ONES * b'"' as u64);
         let slash = word ^ (ONES * b'\\' as u64);
         let found = (quote.wrapping_sub(ONES) & !quote)
             | (slash.wrapping_sub(ONES) & !slash)
             | (word.wrapping_sub(ONES * 0x20) & !word);
-        (found & HIGHS, word & HIGHS)
+        found & HIGHS
+    }
+
+    /// The same where what is not ASCII ends a run, too.
+    #[inline(always)]
+    pub fn ascii_ends(block: &[u8; BYTES]) -> Marks {
+        ends(block) | u64::from_le_bytes(*block) & HIGHS
     }
 }
 
@@ -104,8 +149,19 @@ mod tests {
             prop_oneof![any::<u8>(), 0x1eu8..0x24, Just(b'\\'), b'a'..=b'z', b'a'..=b'z'], 0..70,
         )) {
             let end = bytes.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20);
-            let end = end.unwrap_or(bytes.len());
-            prop_assert_eq!(ascii_len(&bytes), (end, bytes[..end].is_ascii()));
+            prop_assert_eq!(plain_len(&bytes), end.unwrap_or(bytes.len()));
+            for block in bytes.windows(BLOCK) {
+                let stop = |b: &u8| !(0x20..0x80).contains(b) || matches!(b, b'"' | b'\\');
+                let found = stops(block.first_chunk().unwrap());
+                let first = (found != 0).then(|| place(found));
+                prop_assert_eq!(first, block.iter().position(stop));
+                for at in 0..=BLOCK {
+                    let rest = from(found, at);
+                    prop_assert!(rest == 0 || place(rest) >= at);
+                    let missed = block[at..].iter().position(stop).map(|p| at + p);
+                    prop_assert!(missed.is_none_or(|p| rest != 0 && place(rest) <= p));
+                }
+            }
         }
     }
 }

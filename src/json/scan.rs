@@ -1,6 +1,6 @@
 //! A validating scan of one JSON document into a reusable tape of spans.
 
-use super::run::{ascii_len, plain_len};
+use super::run::plain_len;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -356,42 +356,11 @@ impl Scan<'_, '_> {
     }
 }
 
-fn hex4(digits: &[u8]) -> Option<u16> {
+pub(super) fn hex4(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0u16, |unit, d| {
         let d = (*d as char).to_digit(16)?;
         Some(unit << 4 | d as u16)
     })
-}
-
-/// The length of the string content at the start of `bytes`, up to its closing quote: valid
-/// UTF-8, valid escapes, and no surrogate without its partner. `None` for anything else, or where
-/// the end is not there yet.
-pub fn string_len(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    let mut ascii = true;
-    loop {
-        let (len, plain) = ascii_len(&bytes[at..]);
-        ascii &= plain;
-        at += len;
-        match bytes.get(at)? {
-            b'"' => break,
-            b'\\' => {}
-            _ => return None,
-        }
-        match bytes.get(at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
-            b'u' => {
-                let unit = hex4(bytes.get(at + 2..at + 6)?)?;
-                at += match unit {
-                    0xD800..=0xDBFF if low_follows(&bytes[at + 6..]) => 12,
-                    0xD800..=0xDFFF => return None,
-                    _ => 6,
-                };
-            }
-            _ => return None,
-        }
-    }
-    (ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
 }
 
 /// A value of a scanned document.
@@ -676,7 +645,7 @@ impl<'a> Str<'a> {
     }
 }
 
-fn low_follows(rest: &[u8]) -> bool {
+pub(super) fn low_follows(rest: &[u8]) -> bool {
     rest.starts_with(b"\\u")
         && rest
             .get(2..6)

@@ -289,10 +289,18 @@ proptest! {
 
     #[test]
     fn fast_equals_slow_whatever_is_broken(
-        said in said(), summary: bool, end in prop::sample::select(vec!["\n\n", "\r\n\r\n"]),
+        said in said(), summary: bool, freeform in prop::option::of(1usize..9),
+        end in prop::sample::select(vec!["\n\n", "\r\n\r\n"]),
         broken in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"\"\\{}:,x \n\x01\xff".to_vec())), 0..3),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
+        let mut said = said;
+        if let Some(len) = freeform {
+            let input = json!({"input": said.text.concat()}).to_string();
+            let chars: Vec<char> = input.chars().collect();
+            let pieces = chars.chunks(len).map(|c| c.iter().collect()).collect();
+            said.calls.push(("zzz".into(), pieces));
+        }
         let mut bytes = String::from_utf8(said.sse()).unwrap().replace("\n\n", end).into_bytes();
         for (at, byte) in broken {
             let at = at.index(bytes.len());

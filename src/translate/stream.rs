@@ -1,5 +1,6 @@
 //! A chat stream becomes Responses events.
 
+mod append;
 mod call;
 mod carrier;
 mod chunk;
@@ -8,6 +9,7 @@ mod item;
 mod predict;
 mod source;
 mod think;
+mod tracker;
 mod unwrap;
 mod view;
 
@@ -256,26 +258,44 @@ impl Translator {
     /// Takes the next bytes of the upstream body (SSE) and appends whole downstream events.
     /// An error means that nothing was committed: answer with an HTTP status instead.
     pub fn feed(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let mut rest = upstream;
-        while !rest.is_empty() {
-            if self.frames.idle() {
-                let used = self.predicted(rest, out);
-                rest = &rest[used..];
-            }
-            if rest.is_empty() {
-                break;
-            }
-            let (frame, tail) = rest.split_at(predict::frame_len(rest));
-            self.frames_of(frame, out)?;
-            self.learn(frame);
-            rest = tail;
+        let used = match self.frames.idle() {
+            true => self.predicted(upstream, out),
+            false => 0,
+        };
+        if used < upstream.len() {
+            self.feed_rest(&upstream[used..], out)?;
         }
         Ok(self.progress())
     }
 
+    /// Takes bytes that do not begin with a frame that is known by heart.
+    #[inline(never)]
+    fn feed_rest(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut rest = upstream;
+        while !rest.is_empty() {
+            let (frame, tail) = rest.split_at(predict::frame_len(rest));
+            self.frames_of(frame, out)?;
+            self.learn(frame);
+            rest = tail;
+            if self.frames.idle() {
+                rest = &rest[self.predicted(rest, out)..];
+            }
+        }
+        Ok(())
+    }
+
     fn frames_of(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        // A frame whose beginning came earlier was not compared with what is known by heart.
+        let mut cut = !self.frames.idle();
         let mut frames = std::mem::take(&mut self.frames);
-        let result = frames.feed(upstream, |frame| self.frame(frame.event, frame.data, out));
+        let result = frames.feed(upstream, |frame| {
+            let known = std::mem::take(&mut cut) && self.predicted_data(&frame, out);
+            if known {
+                Ok(())
+            } else {
+                self.frame(frame.event, frame.data, out)
+            }
+        });
         self.frames = frames;
         self.settle(result, out)
     }

@@ -4,10 +4,12 @@
 //! clients follow one item at a time.
 
 use super::Translator;
-use super::emit::Delta;
+use super::emit::{Delta, Emitter};
 use super::item::{Part, status};
+use super::predict::Take;
+use super::tracker::Tracker;
 use super::unwrap::Unwrapper;
-use crate::json::{Kind as JsonKind, Str, Tape, Value, write};
+use crate::json::{Content, Kind as JsonKind, Str, Tape, Value, write};
 use crate::responses::tool::ToolKind;
 use crate::translate::call_id;
 use crate::translate::snapshot::compact;
@@ -51,6 +53,35 @@ impl Calls {
         self.front < self.list.len()
     }
 
+    /// The front call, if it is the only one that is open, has that index, and sends pieces of
+    /// its arguments at once.
+    #[inline]
+    pub(super) fn flow(&mut self, index: Option<i64>) -> Option<Flow<'_>> {
+        let alone = self.front + 1 == self.list.len();
+        let call = self.list.get_mut(self.front).filter(|_| alone)?;
+        if call.index != index || call.complete() || call.sent != call.arguments.len() {
+            return None;
+        }
+        let open = call.open.as_mut()?;
+        let (delta, unwrapper) = match open.kind {
+            ToolKind::Function => (Delta::Arguments, None),
+            ToolKind::Custom if call.bare => (Delta::Input, None),
+            ToolKind::Custom => (Delta::Input, Some(&mut open.unwrapper)),
+            _ => return None,
+        };
+        Some(Flow {
+            delta,
+            item_id: &open.item_id,
+            pieces: Pieces {
+                arguments: &mut call.arguments,
+                sent: &mut call.sent,
+                json: &mut call.json,
+                bare: call.bare,
+                unwrapper,
+            },
+        })
+    }
+
     /// Whether the arguments of every call are a whole JSON object.
     pub(super) fn all_complete(&self) -> bool {
         self.list[self.front..].iter().all(Call::complete)
@@ -78,9 +109,46 @@ impl Call {
     }
 
     /// Takes the next piece of its arguments.
-    fn take(&mut self, escaped: &[u8]) {
-        self.json.feed(escaped);
-        self.arguments.extend_from_slice(escaped);
+    fn take(&mut self, piece: &Content<'_>) {
+        self.json.feed(piece);
+        piece.append(&mut self.arguments);
+    }
+}
+
+/// A call whose arguments go out as they come.
+pub(super) struct Flow<'a> {
+    pub(super) delta: Delta,
+    pub(super) item_id: &'a str,
+    pub(super) pieces: Pieces<'a>,
+}
+
+/// What takes the pieces of such a call.
+pub(super) struct Pieces<'a> {
+    arguments: &'a mut Vec<u8>,
+    sent: &'a mut usize,
+    json: &'a mut Tracker,
+    bare: bool,
+    unwrapper: Option<&'a mut Unwrapper>,
+}
+
+impl Take for Pieces<'_> {
+    #[inline(always)]
+    fn take(&mut self, piece: &Content<'_>, emitter: &mut Emitter, out: &mut Vec<u8>) -> bool {
+        self.json.feed(piece);
+        piece.append(self.arguments);
+        *self.sent = self.arguments.len();
+        if let Some(unwrapper) = &mut self.unwrapper
+            && !unwrapper.pass(piece)
+        {
+            unwrapper.feed(piece.raw());
+            let ready = unwrapper.ready();
+            if !ready.is_empty() {
+                emitter.again(out, &Content::valid(ready));
+            }
+        } else {
+            emitter.again(out, piece);
+        }
+        self.bare || !self.json.complete()
     }
 }
 
@@ -146,34 +214,11 @@ impl Translator {
                 None => entry.name.push_str(&name),
             }
         }
-        entry.take(&arguments);
+        entry.take(&Content::valid(&arguments));
         if self.emitter.plan.seal.is_some() {
             self.carrier.call(at as u64, call);
         }
         self.held_space.clear();
-    }
-
-    /// Takes a predicted piece of the front call's arguments, which goes out at once. `false` if
-    /// the front call is not one that such a piece can belong to.
-    pub(super) fn predicted_arguments(
-        &mut self,
-        index: Option<i64>,
-        escaped: &[u8],
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let front = self.calls.front;
-        let alone = front + 1 == self.calls.list.len();
-        let Some(call) = self.calls.list.get_mut(front).filter(|_| alone) else {
-            return false;
-        };
-        let streams = |open: &OpenCall| matches!(open.kind, ToolKind::Custom | ToolKind::Function);
-        if call.index != index || call.complete() || !call.open.as_ref().is_some_and(streams) {
-            return false;
-        }
-        call.take(escaped);
-        self.held_space.clear();
-        self.stream_call(out);
-        true
     }
 
     /// The index of the front call, if it is the only one that is open.
@@ -488,64 +533,5 @@ fn decoded(escaped: &[u8]) -> Vec<u8> {
     match tape.parse(text.as_bytes()) {
         Ok(value) if value.kind() == JsonKind::Object => compact_of(value),
         _ => b"{}".to_vec(),
-    }
-}
-
-/// Follows the arguments of a call until their JSON object is complete.
-#[derive(Debug, Default)]
-struct Tracker {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    begun: bool,
-}
-
-impl Tracker {
-    fn complete(&self) -> bool {
-        self.begun && self.depth == 0
-    }
-
-    /// Takes escaped JSON text; whole escapes only.
-    fn feed(&mut self, escaped: &[u8]) {
-        let mut at = 0;
-        while let Some(&byte) = escaped.get(at) {
-            at += 1;
-            if byte != b'\\' {
-                self.byte(byte);
-                continue;
-            }
-            match escaped.get(at) {
-                Some(b'u') => {
-                    let digits = escaped.get(at + 1..at + 5).unwrap_or(b"");
-                    let digits = std::str::from_utf8(digits).unwrap_or("");
-                    let unit = u16::from_str_radix(digits, 16).unwrap_or(u16::from(b'x'));
-                    self.byte(u8::try_from(unit).unwrap_or(b'x'));
-                    at += 5;
-                }
-                Some(other @ (b'"' | b'\\' | b'/')) => {
-                    self.byte(*other);
-                    at += 1;
-                }
-                _ => {
-                    self.byte(b' ');
-                    at += 1;
-                }
-            }
-        }
-    }
-
-    fn byte(&mut self, byte: u8) {
-        match byte {
-            _ if std::mem::take(&mut self.escaped) => {}
-            b'\\' if self.in_string => self.escaped = true,
-            b'"' => self.in_string = !self.in_string,
-            _ if self.in_string => {}
-            b'{' | b'[' => {
-                self.begun = true;
-                self.depth += 1;
-            }
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Writes Responses events: one counter, one snapshot source, one list of finished items.
 
+use super::append::{End, append};
 use super::{Plan, Sink, Usage};
 use crate::error::Error;
-use crate::json::write;
+use crate::json::{Content, write};
 
 /// How a response ended, or that it has not.
 #[derive(Debug)]
@@ -60,6 +61,13 @@ impl Delta {
         }
     }
 
+    fn end(self) -> &'static End {
+        match self {
+            Delta::Text => &TEXT_END,
+            _ => &END,
+        }
+    }
+
     /// The name of the index within the item.
     fn index(self) -> Option<&'static str> {
         match self {
@@ -70,42 +78,48 @@ impl Delta {
     }
 }
 
-/// The last delta's event up to its text, which is that of the next one but for the sequence
+/// The next delta's event up to its text, which is that of the last one but for the sequence
 /// number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    of: Option<(Delta, u64, u64)>,
+    /// Which deltas it is for; `None` where another event came behind the last one. Between two
+    /// items, or two parts of one, there are always other events.
+    of: Option<Delta>,
     bytes: Vec<u8>,
     /// Where the sequence number stands; never empty.
     digits: std::ops::Range<usize>,
-    /// What it says.
-    sequence: u64,
+    /// What stands behind the text.
+    end: &'static End,
 }
 
 impl Line {
-    /// Makes it say the next number. `false` where that has more digits.
-    #[inline]
-    fn step(&mut self) -> bool {
-        self.sequence += 1;
-        if let Some(last @ b'0'..=b'8') = self.bytes.get_mut(self.digits.end - 1) {
-            *last += 1;
-            return true;
+    /// Makes it say the next number.
+    #[inline(always)]
+    fn step(&mut self) {
+        match self.bytes.get_mut(self.digits.end - 1) {
+            Some(last @ b'0'..=b'8') => *last += 1,
+            _ => self.carry(),
         }
+    }
+
+    #[cold]
+    fn carry(&mut self) {
         for digit in self.bytes[self.digits.clone()].iter_mut().rev() {
             if *digit < b'9' {
                 *digit += 1;
-                return true;
+                return;
             }
             *digit = b'0';
         }
-        false
+        self.bytes.insert(self.digits.start, b'1');
+        self.digits.end += 1;
     }
 }
 
-/// What stands behind a piece of output text without log probabilities.
-const TEXT_END: &[u8] = b"\",\"logprobs\":[]}\n\n";
-/// What stands behind any other piece.
-const END: &[u8] = b"\"}\n\n";
+/// Behind output text without log probabilities.
+static TEXT_END: End = End::new(b"\",\"logprobs\":[]}\n\n");
+/// Behind any other piece.
+static END: End = End::new(b"\"}\n\n");
 
 /// The writer of one response's events.
 #[derive(Debug)]
@@ -126,7 +140,12 @@ impl Emitter {
         Emitter {
             plan,
             sequence: 0,
-            line: Line::default(),
+            line: Line {
+                of: None,
+                bytes: Vec::new(),
+                digits: 0..0,
+                end: &END,
+            },
             index: 0,
             output: Vec::new(),
             ids: 0,
@@ -141,6 +160,14 @@ impl Emitter {
 
     pub(super) fn is_sse(&self) -> bool {
         self.plan.sink == Sink::Sse
+    }
+
+    /// How reasoning is shown.
+    pub(super) fn reasoning(&self) -> Delta {
+        match self.plan.reasoning_summary {
+            true => Delta::Summary,
+            false => Delta::Reasoning,
+        }
     }
 
     /// A fresh id with the given prefix: unique in the response, unpredictable across responses.
@@ -192,6 +219,7 @@ impl Emitter {
         body(self, out);
         out.extend_from_slice(b"}\n\n");
         self.sequence += 1;
+        self.line.of = None;
     }
 
     /// Appends an event whose only further member is the response.
@@ -235,7 +263,6 @@ impl Emitter {
 
     /// Appends one piece of a text of the open item, escaped JSON text. `part` is the index of the
     /// part.
-    #[inline]
     pub(super) fn delta(
         &mut self,
         out: &mut Vec<u8>,
@@ -244,30 +271,32 @@ impl Emitter {
         part: u64,
         piece: &[u8],
     ) {
-        if !self.is_sse() {
-            return;
+        if self.is_sse() {
+            self.begin(kind, id, part);
+            self.again(out, &Content::valid(piece));
         }
-        self.begin(kind, id, part);
-        out.reserve(self.line.bytes.len() + piece.len() + TEXT_END.len());
-        out.extend_from_slice(&self.line.bytes);
-        out.extend_from_slice(piece);
-        match kind {
-            Delta::Text => out.extend_from_slice(TEXT_END),
-            _ => out.extend_from_slice(END),
-        }
-        self.sequence += 1;
     }
 
-    /// Makes the line that of the next event.
-    #[inline]
-    fn begin(&mut self, kind: Delta, id: &str, part: u64) {
-        let same = self.line.of == Some((kind, self.index, part));
-        if !(same && self.line.sequence + 1 == self.sequence && self.line.step()) {
+    /// Makes ready for [`Emitter::again`], if there is a stream.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, kind: Delta, id: &str, part: u64) {
+        if self.line.of != Some(kind) {
             self.prepare(kind, id, part);
         }
     }
 
-    /// The same for pieces that belong together, with the log probabilities of output text.
+    /// Appends one more event like the one that was begun.
+    #[inline(always)]
+    pub(super) fn again(&mut self, out: &mut Vec<u8>, piece: &Content<'_>) {
+        if self.is_sse() {
+            append(out, &self.line.bytes, piece, self.line.end);
+            self.sequence += 1;
+            self.line.step();
+        }
+    }
+
+    /// Like [`Emitter::delta`] for pieces that belong together, with the log probabilities of
+    /// output text.
     pub(super) fn delta_with(
         &mut self,
         out: &mut Vec<u8>,
@@ -286,21 +315,22 @@ impl Emitter {
             out.extend_from_slice(piece);
         }
         match (kind, logprobs) {
-            (Delta::Text, b"") => out.extend_from_slice(TEXT_END),
-            (Delta::Text, _) => {
+            (Delta::Text, logprobs) if !logprobs.is_empty() => {
                 out.extend_from_slice(b"\",\"logprobs\":[");
                 out.extend_from_slice(logprobs);
                 out.extend_from_slice(b"]}\n\n");
             }
-            _ => out.extend_from_slice(END),
+            _ => out.extend_from_slice(self.line.end.bytes()),
         }
         self.sequence += 1;
+        self.line.step();
     }
 
     /// Writes the event up to its text.
+    #[cold]
     fn prepare(&mut self, kind: Delta, id: &str, part: u64) {
-        self.line.of = Some((kind, self.index, part));
-        self.line.sequence = self.sequence;
+        self.line.of = Some(kind);
+        self.line.end = kind.end();
         let out = &mut self.line.bytes;
         out.clear();
         out.extend_from_slice(kind.head().as_bytes());

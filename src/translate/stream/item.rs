@@ -61,10 +61,7 @@ impl Translator {
             return;
         };
         text.extend_from_slice(delta);
-        let kind = match self.emitter.plan.reasoning_summary {
-            true => Delta::Summary,
-            false => Delta::Reasoning,
-        };
+        let kind = self.emitter.reasoning();
         self.emitter.delta(out, kind, id, 0, delta);
     }
 

@@ -6,12 +6,13 @@
 //! for that string, so what the machine does with it is known without a parse: equal bytes parse
 //! equally. This is exact, not a guess; whatever does not match goes the slow way.
 
-use super::emit::Delta;
+use super::emit::{Delta, Emitter};
 use super::item::{Open, Part};
 use super::view::REASONING;
 use super::{State, Translator};
-use crate::json::{Kind, Value, string_len};
+use crate::json::{Content, Kind, Value};
 use crate::limits;
+use crate::sse::Frame;
 
 /// Frames of so many kinds are remembered: text, reasoning, and a call or two.
 const TEMPLATES_MAX: usize = 4;
@@ -36,22 +37,27 @@ enum Hole {
 #[derive(Debug)]
 struct Template {
     hole: Hole,
-    /// All bytes but those in the hole.
-    bytes: Vec<u8>,
-    /// Where the hole is.
-    at: usize,
-    /// The length of the delta's object without the hole, which counts against the answer's limit.
+    /// What stands behind the hole, then what stands before it: all that stands between the holes
+    /// of two such frames, so that one comparison judges it.
+    between: Vec<u8>,
+    /// How much of it stands behind the hole.
+    behind: usize,
+    /// How much of what stands before the hole names the field.
+    field: usize,
+    /// How much of what stands behind the hole ends the frame.
+    end: usize,
+    /// The length of the delta's object without the hole, which counts against the answer's limit;
+    /// it is a part of `between`.
     charge: usize,
 }
 
-/// A frame that is known by heart.
-struct Known<'a> {
-    hole: Hole,
-    charge: usize,
-    /// The string in the hole.
-    piece: &'a [u8],
-    /// The frame's length.
-    len: usize,
+/// What bytes in which known frames are looked for are.
+#[derive(Clone, Copy)]
+enum Form {
+    /// The data of one frame.
+    Data,
+    /// A stream, as it comes, from the start of a frame on.
+    Frames,
 }
 
 /// A hole that was found in a frame, relative to its data.
@@ -83,17 +89,21 @@ impl Predictor {
         self.off = true;
     }
 
-    /// The frame at the start of `bytes`, if it is known.
-    #[inline]
-    fn find<'a>(&mut self, bytes: &'a [u8]) -> Option<Known<'a>> {
-        let first = self.templates.first()?;
-        if let Some(known) = first.matches(bytes) {
-            return Some(known);
+    /// The template of the frame at the start of `bytes`, as far as the bytes before its hole
+    /// tell.
+    #[inline(always)]
+    fn find(&mut self, bytes: &[u8], form: Form) -> Option<&Template> {
+        if !self.templates.first()?.begins(bytes, form) {
+            self.find_other(bytes, form)?;
         }
-        let mut others = self.templates.iter().enumerate().skip(1);
-        let (n, known) = others.find_map(|(n, t)| Some((n, t.matches(bytes)?)))?;
-        self.templates.swap(0, n);
-        Some(known)
+        self.templates.first()
+    }
+
+    #[cold]
+    fn find_other(&mut self, bytes: &[u8], form: Form) -> Option<()> {
+        let at = self.templates.iter().position(|t| t.begins(bytes, form))?;
+        self.templates.swap(0, at);
+        Some(())
     }
 
     pub(super) fn hits(&self) -> u64 {
@@ -118,70 +128,79 @@ pub(super) fn frame_len(bytes: &[u8]) -> usize {
 
 impl Translator {
     /// Translates as many frames at the start of `bytes` as are known by heart; returns how many
-    /// bytes they are.
+    /// bytes they are. What matters beside the bytes of a frame is looked at once for all of
+    /// them, since no such frame changes it.
+    #[inline(never)]
     pub(super) fn predicted(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut used = 0;
-        while let Some(known) = self.predictor.find(&bytes[used..]) {
-            if !self.predicted_piece(&known, out) {
-                break;
+        while used < bytes.len() {
+            match self.predicted_run(&bytes[used..], Form::Frames, out) {
+                0 => break,
+                len => used += len,
             }
-            used += known.len;
         }
         used
     }
 
-    /// What the slow way does with a frame of that kind. `false` if the machine does not stand
-    /// where it must; nothing was done then.
-    #[inline]
-    fn predicted_piece(&mut self, known: &Known<'_>, out: &mut Vec<u8>) -> bool {
-        let piece = known.piece;
-        let bytes = self.answer_bytes + known.charge + piece.len();
-        let steady = self.state == State::Committed && self.finish.is_none();
-        if bytes > limits::ANSWER_BYTES_MAX || !steady {
-            return false;
+    /// The same for a frame that did not come in one piece. `false` if it is not known.
+    pub(super) fn predicted_data(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+        let data = frame.data.trim_ascii();
+        frame.event.is_empty() && self.predicted_run(data, Form::Data, out) > 0
+    }
+
+    /// What the slow way does with frames of one kind; how many bytes they are. None if the first
+    /// is not known, or if the machine does not stand where it must; nothing was done then.
+    #[inline(always)]
+    fn predicted_run(&mut self, bytes: &[u8], form: Form, out: &mut Vec<u8>) -> usize {
+        // What counts against the limit is less than what comes, so that one look is enough. The
+        // slow way judges what is near the limit.
+        let near = self.answer_bytes + bytes.len() > limits::ANSWER_BYTES_MAX;
+        if self.state != State::Committed || self.finish.is_some() || near {
+            return 0;
         }
-        let done = match known.hole {
-            Hole::Arguments(index) => self.predicted_arguments(index, piece, out),
-            _ if self.calls.is_open() => false,
-            Hole::Text => self.predicted_text(piece, out),
-            Hole::Reasoning => self.predicted_reasoning(piece, out),
+        let Some(template) = self.predictor.find(bytes, form) else {
+            return 0;
         };
-        if done {
-            self.answer_bytes = bytes;
+        let emitter = &mut self.emitter;
+        let hole = template.hole;
+        let run = match (hole, &mut self.open) {
+            (Hole::Arguments(index), _) => {
+                let Some(flow) = self.calls.flow(index) else {
+                    return 0;
+                };
+                emitter.begin(flow.delta, flow.item_id, 0);
+                template.run(bytes, form, flow.pieces, emitter, out)
+            }
+            _ if self.calls.is_open() => return 0,
+            (
+                Hole::Text,
+                Open::Message {
+                    id,
+                    text,
+                    index,
+                    part: Part::Text,
+                    ..
+                },
+            ) => {
+                emitter.begin(Delta::Text, id, *index);
+                template.run(bytes, form, text, emitter, out)
+            }
+            (Hole::Reasoning, Open::Reasoning { id, text }) => {
+                emitter.begin(emitter.reasoning(), id, 0);
+                template.run(bytes, form, text, emitter, out)
+            }
+            _ => return 0,
+        };
+        if run.frames > 0 {
+            if hole != Hole::Text {
+                self.held_space.clear();
+            }
+            let uncharged = template.between.len() - template.charge;
+            self.answer_bytes += run.len - run.frames * uncharged;
             self.predictor.vain = 0;
-            self.predictor.hits += 1;
+            self.predictor.hits += run.frames as u64;
         }
-        done
-    }
-
-    fn predicted_text(&mut self, piece: &[u8], out: &mut Vec<u8>) -> bool {
-        let Open::Message {
-            id,
-            text,
-            index,
-            part: Part::Text,
-            ..
-        } = &mut self.open
-        else {
-            return false;
-        };
-        text.extend_from_slice(piece);
-        self.emitter.delta(out, Delta::Text, id, *index, piece);
-        true
-    }
-
-    fn predicted_reasoning(&mut self, piece: &[u8], out: &mut Vec<u8>) -> bool {
-        let Open::Reasoning { id, text } = &mut self.open else {
-            return false;
-        };
-        text.extend_from_slice(piece);
-        let kind = match self.emitter.plan.reasoning_summary {
-            true => Delta::Summary,
-            false => Delta::Reasoning,
-        };
-        self.held_space.clear();
-        self.emitter.delta(out, kind, id, 0, piece);
-        true
+        run.len
     }
 
     /// A frame led to one event: notes where its hole is, if it has one and nothing else in it
@@ -231,22 +250,22 @@ impl Translator {
         let Some(found) = self.predictor.found.take() else {
             return;
         };
-        let offset = match frame {
+        let field = match frame {
             [b'd', b'a', b't', b'a', b':', b' ', ..] => 6,
             [b'd', b'a', b't', b'a', b':', ..] => 5,
             _ => return,
         };
         // The frame is that one line of data: with another line, or a frame that began in an
         // earlier read, it could be anything.
-        let end = offset + found.data;
-        let tail = frame.get(end..);
-        if !matches!(tail, Some(b"\n\n" | b"\r\n\r\n")) || frame[..end].contains(&b'\n') {
+        let data_end = field + found.data;
+        let tail = frame.get(data_end..);
+        if !matches!(tail, Some(b"\n\n" | b"\r\n\r\n")) || frame[..data_end].contains(&b'\n') {
             return;
         }
         if frame.len() > TEMPLATE_BYTES_MAX {
             return;
         }
-        let (start, end) = (offset + found.start, offset + found.end);
+        let (start, end) = (field + found.start, field + found.end);
         let predictor = &mut self.predictor;
         let mut template = match predictor.templates.len() {
             TEMPLATES_MAX => predictor.templates.pop(),
@@ -254,16 +273,20 @@ impl Translator {
         }
         .unwrap_or_else(|| Template {
             hole: found.hole,
-            bytes: Vec::new(),
-            at: 0,
+            between: Vec::new(),
+            behind: 0,
+            field: 0,
+            end: 0,
             charge: 0,
         });
         template.hole = found.hole;
-        template.at = start;
         template.charge = found.charge;
-        template.bytes.clear();
-        template.bytes.extend_from_slice(&frame[..start]);
-        template.bytes.extend_from_slice(&frame[end..]);
+        template.field = field;
+        template.end = frame.len() - data_end;
+        template.between.clear();
+        template.between.extend_from_slice(&frame[end..]);
+        template.behind = template.between.len();
+        template.between.extend_from_slice(&frame[..start]);
         predictor.templates.insert(0, template);
         predictor.vain += 1;
         if predictor.vain > VAIN_MAX {
@@ -273,21 +296,109 @@ impl Translator {
     }
 }
 
+/// Known frames, one after another.
+#[derive(Default)]
+struct Run {
+    frames: usize,
+    /// The length of all of them.
+    len: usize,
+}
+
 impl Template {
-    /// The frame at the start of `bytes`, if it is this one with another string. Empty strings
-    /// lead to no event, and are left to the slow way.
+    /// Whether `bytes` begin as this frame does.
+    #[inline(always)]
+    fn begins(&self, bytes: &[u8], form: Form) -> bool {
+        match form {
+            Form::Frames => bytes.starts_with(self.before()),
+            Form::Data => bytes.starts_with(self.data_before()),
+        }
+    }
+
+    /// What stands before the hole.
     #[inline]
-    fn matches<'a>(&self, bytes: &'a [u8]) -> Option<Known<'a>> {
-        let (before, behind) = self.bytes.split_at(self.at);
-        let rest = bytes.strip_prefix(before)?;
-        let len = string_len(rest).filter(|len| *len > 0)?;
-        let (piece, tail) = rest.split_at(len);
-        tail.starts_with(behind).then_some(Known {
-            hole: self.hole,
-            charge: self.charge,
-            piece,
-            len: self.bytes.len() + len,
-        })
+    fn before(&self) -> &[u8] {
+        &self.between[self.behind..]
+    }
+
+    /// What stands before the hole in the frame's data.
+    fn data_before(&self) -> &[u8] {
+        &self.between[self.behind + self.field..]
+    }
+
+    /// What stands behind the hole in the frame's data.
+    fn data_behind(&self) -> &[u8] {
+        &self.between[..self.behind - self.end]
+    }
+
+    /// Takes the frames at the start of `bytes` that are this one with another string; the bytes
+    /// before the first one's hole are known to be there. Empty strings lead to no event, and are
+    /// left to the slow way.
+    #[inline(never)]
+    fn run(
+        &self,
+        bytes: &[u8],
+        form: Form,
+        mut taker: impl Take,
+        emitter: &mut Emitter,
+        out: &mut Vec<u8>,
+    ) -> Run {
+        if let Form::Data = form {
+            return self.once(bytes, taker, emitter, out);
+        }
+        let (between, behind) = (&self.between[..], &self.between[..self.behind]);
+        let mut run = Run::default();
+        let mut rest = bytes.get(self.before().len()..);
+        while let Some(piece) = rest.and_then(Content::of) {
+            let tail = piece.behind();
+            rest = tail.strip_prefix(between);
+            let whole = rest.is_some() || tail.starts_with(behind);
+            if !whole || piece.is_empty() {
+                break;
+            }
+            run.frames += 1;
+            run.len = bytes.len() - tail.len() + behind.len();
+            if !taker.take(&piece, emitter, out) {
+                break;
+            }
+        }
+        run
+    }
+
+    /// The same for the data of one frame; the length is that of the whole frame.
+    #[inline(never)]
+    fn once(
+        &self,
+        data: &[u8],
+        mut taker: impl Take,
+        emitter: &mut Emitter,
+        out: &mut Vec<u8>,
+    ) -> Run {
+        let piece = Content::of(&data[self.data_before().len()..]);
+        let known = |p: &Content<'_>| p.behind() == self.data_behind() && !p.is_empty();
+        let Some(piece) = piece.filter(known) else {
+            return Run::default();
+        };
+        taker.take(&piece, emitter, out);
+        Run {
+            frames: 1,
+            len: self.between.len() + piece.len(),
+        }
+    }
+}
+
+/// What keeps the pieces of known frames for the end, and sends them.
+pub(super) trait Take {
+    /// Takes the next piece; `false` if that was the last that may come this way.
+    fn take(&mut self, piece: &Content<'_>, emitter: &mut Emitter, out: &mut Vec<u8>) -> bool;
+}
+
+/// A text keeps every piece, and each goes out as it is.
+impl Take for &mut Vec<u8> {
+    #[inline(always)]
+    fn take(&mut self, piece: &Content<'_>, emitter: &mut Emitter, out: &mut Vec<u8>) -> bool {
+        piece.append(self);
+        emitter.again(out, piece);
+        true
     }
 }
 

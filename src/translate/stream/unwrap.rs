@@ -4,7 +4,7 @@
 //! bytes between the inner quotes are escaped JSON text already, and that is what goes out. What
 //! does not have that form (another key, raw text, a fenced block) is understood at the end.
 
-use crate::json::{Tape, write};
+use crate::json::{Content, Tape, write};
 
 /// Where the decoder stands in `{"input":"…"}`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,7 +24,8 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Unwrapper {
     state: State,
-    /// All arguments, decoded once: the JSON text that the model wrote.
+    /// The arguments, decoded once: the JSON text that the model wrote. Of those inside the
+    /// inner string, what the state machine still has to see.
     source: Vec<u8>,
     /// How much of `source` the state machine has seen.
     seen: usize,
@@ -39,6 +40,20 @@ pub(super) struct Unwrapper {
 const FENCE: &[u8] = b"```";
 
 impl Unwrapper {
+    /// Takes a piece without escapes in the middle of the inner string, if that is where the
+    /// arguments stand and the input leaves as it comes: then the piece is the input's, too.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, piece: &Content<'_>) -> bool {
+        let within = self.state == State::Inside && self.source.is_empty();
+        let flows = within && self.sent > 0 && self.sent == self.input.len();
+        if !flows || piece.escaped() {
+            return false;
+        }
+        piece.append(&mut self.input);
+        self.sent = self.input.len();
+        true
+    }
+
     /// Takes escaped bytes of the arguments; whole escapes only.
     pub(super) fn feed(&mut self, escaped: &[u8]) {
         decode(escaped, &mut self.source);
@@ -47,14 +62,18 @@ impl Unwrapper {
         }
         if self.state == State::Inside {
             self.inside();
+            if self.seen == self.source.len() {
+                self.source.clear();
+                self.seen = 0;
+            }
         }
     }
 
     /// The bytes of the input that may leave now.
     pub(super) fn ready(&mut self) -> &[u8] {
-        let held = self.fenced || FENCE.starts_with(&self.input[..self.input.len().min(3)]);
         let from = self.sent;
-        if !held || self.sent > 0 {
+        let held = || self.fenced || FENCE.starts_with(&self.input[..self.input.len().min(3)]);
+        if self.sent > 0 || !held() {
             self.sent = self.input.len();
         } else if self.input.len() >= FENCE.len() {
             self.fenced = true;

@@ -437,7 +437,11 @@ pub mod chat {
     }
 
     fn run(plan: Plan, pieces: &[&[u8]], early: bool, broken: bool) -> Run {
-        let (mut translator, mut out) = (Translator::new(plan), Vec::new());
+        drive(Translator::new(plan), pieces, early, broken)
+    }
+
+    fn drive(mut translator: Translator, pieces: &[&[u8]], early: bool, broken: bool) -> Run {
+        let mut out = Vec::new();
         if early {
             translator.commit(&mut out);
         }
@@ -479,6 +483,9 @@ pub mod chat {
                     "the segmentation matters: {again:?}\n{first:?}"
                 );
             }
+            let slow = Translator::new(plan(Sink::Sse, options)).without_prediction();
+            let again = drive(slow, &whole, early, broken);
+            assert!(first == again, "prediction matters: {again:?}\n{first:?}");
         }
         let object = run(plan(Sink::Json, options), &whole, false, broken);
         check_object(&object);
