@@ -86,8 +86,10 @@ struct Line {
     /// items, or two parts of one, there are always other events.
     of: Option<Delta>,
     bytes: Vec<u8>,
-    /// Where the sequence number stands; never empty.
-    digits: std::ops::Range<usize>,
+    /// Where the first digit of the sequence number stands.
+    first: usize,
+    /// Where its last one does.
+    last: usize,
     /// What stands behind the text.
     end: &'static End,
 }
@@ -96,23 +98,23 @@ impl Line {
     /// Makes it say the next number.
     #[inline(always)]
     fn step(&mut self) {
-        match self.bytes.get_mut(self.digits.end - 1) {
-            Some(last @ b'0'..=b'8') => *last += 1,
+        match self.bytes.get_mut(self.last) {
+            Some(digit) if *digit != b'9' => *digit += 1,
             _ => self.carry(),
         }
     }
 
     #[cold]
     fn carry(&mut self) {
-        for digit in self.bytes[self.digits.clone()].iter_mut().rev() {
-            if *digit < b'9' {
+        for digit in self.bytes[self.first..=self.last].iter_mut().rev() {
+            if *digit != b'9' {
                 *digit += 1;
                 return;
             }
             *digit = b'0';
         }
-        self.bytes.insert(self.digits.start, b'1');
-        self.digits.end += 1;
+        self.bytes.insert(self.first, b'1');
+        self.last += 1;
     }
 }
 
@@ -143,7 +145,8 @@ impl Emitter {
             line: Line {
                 of: None,
                 bytes: Vec::new(),
-                digits: 0..0,
+                first: 0,
+                last: 0,
                 end: &END,
             },
             index: 0,
@@ -334,9 +337,9 @@ impl Emitter {
         let out = &mut self.line.bytes;
         out.clear();
         out.extend_from_slice(kind.head().as_bytes());
-        let from = out.len();
+        self.line.first = out.len();
         write::uint(out, self.sequence);
-        self.line.digits = from..out.len();
+        self.line.last = out.len() - 1;
         out.extend_from_slice(b",\"item_id\":\"");
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(b"\",\"output_index\":");
