@@ -79,7 +79,7 @@ const LIMITS: [Limit; 5] = [
     limit(Carry::Reasoning, 0, 8),
     limit(Carry::Text, 0, 8),
     limit(Carry::Arguments, 0, 8),
-    limit(Carry::Custom, 0, 21),
+    limit(Carry::Custom, 0, 14),
     limit(Carry::Unpredicted, 0, 10),
 ];
 

@@ -118,6 +118,9 @@ impl Line {
     }
 }
 
+/// Room for a line, with digits to spare.
+const LINE_BYTES: usize = 256;
+
 /// Behind output text without log probabilities.
 static TEXT_END: End = End::new(b"\",\"logprobs\":[]}\n\n");
 /// Behind any other piece.
@@ -336,6 +339,7 @@ impl Emitter {
         self.line.end = kind.end();
         let out = &mut self.line.bytes;
         out.clear();
+        out.reserve(LINE_BYTES);
         out.extend_from_slice(kind.head().as_bytes());
         self.line.first = out.len();
         write::uint(out, self.sequence);

@@ -284,6 +284,8 @@ impl Translator {
         template.field = field;
         template.end = frame.len() - data_end;
         template.between.clear();
+        // The next one to be learned here is of about the same length.
+        template.between.reserve(frame.len().next_power_of_two());
         template.between.extend_from_slice(&frame[end..]);
         template.behind = template.between.len();
         template.between.extend_from_slice(&frame[..start]);
