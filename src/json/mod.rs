@@ -2,8 +2,18 @@
 //! those spans into new documents (RFC 8259). There is no tree and nothing is unescaped unless
 //! asked for.
 
+mod block;
+mod names;
+mod pull;
 mod run;
 pub mod scan;
+mod string;
+mod text;
+mod value;
 pub mod write;
 
-pub use scan::{JsonError, Kind, Str, Tape, Value, string_len};
+pub use names::{Members, Names};
+pub use pull::Pull;
+pub use scan::{JsonError, Kind, Tape, string_len};
+pub use text::Str;
+pub use value::Value;

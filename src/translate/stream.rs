@@ -5,6 +5,7 @@ mod carrier;
 mod chunk;
 mod emit;
 mod item;
+mod plain;
 mod predict;
 mod source;
 mod think;
@@ -265,8 +266,14 @@ impl Translator {
             if rest.is_empty() {
                 break;
             }
-            let (frame, tail) = rest.split_at(predict::frame_len(rest));
-            self.frames_of(frame, out)?;
+            let (frame, tail) = match self.plain(rest, out) {
+                Some(len) => rest.split_at(len),
+                None => {
+                    let (frame, tail) = rest.split_at(predict::frame_len(rest));
+                    self.frames_of(frame, out)?;
+                    (frame, tail)
+                }
+            };
             self.learn(frame);
             rest = tail;
         }
@@ -351,7 +358,7 @@ impl Translator {
             }
             Ok(object) => match Root::of(object) {
                 root if root.is_error(b"") => Err(chat::error::classify(200, body, None)),
-                root if root.choices.and_then(|c| c.items().next()).is_none() => {
+                root if root.choices().and_then(|c| c.items().next()).is_none() => {
                     let message = "The provider's answer holds no choice.";
                     Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
                 }

@@ -25,7 +25,7 @@ const VAIN_MAX: u32 = 4;
 
 /// What the string in the hole is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Hole {
+pub(super) enum Hole {
     /// A piece of the arguments of the call of that index.
     Arguments(Option<i64>),
     Reasoning,
@@ -45,23 +45,23 @@ struct Template {
 }
 
 /// A frame that is known by heart.
-struct Known<'a> {
-    hole: Hole,
-    charge: usize,
+pub(super) struct Known<'a> {
+    pub hole: Hole,
+    pub charge: usize,
     /// The string in the hole.
-    piece: &'a [u8],
+    pub piece: &'a [u8],
     /// The frame's length.
-    len: usize,
+    pub len: usize,
 }
 
 /// A hole that was found in a frame, relative to its data.
 #[derive(Clone, Copy, Debug)]
-struct Found {
-    hole: Hole,
-    start: usize,
-    end: usize,
-    data: usize,
-    charge: usize,
+pub(super) struct Found {
+    pub hole: Hole,
+    pub start: usize,
+    pub end: usize,
+    pub data: usize,
+    pub charge: usize,
 }
 
 /// What is remembered of one stream.
@@ -96,6 +96,20 @@ impl Predictor {
         Some(known)
     }
 
+    /// Whether nothing is to be learned from this frame.
+    fn pauses(&mut self) -> bool {
+        let pauses = self.pause > 0;
+        self.pause -= u32::from(pauses);
+        pauses
+    }
+
+    /// Notes the hole of a frame that was read without a parse, see [`Translator::plain`].
+    pub(super) fn note(&mut self, found: Found) {
+        if !self.pauses() {
+            self.found = Some(found);
+        }
+    }
+
     pub(super) fn hits(&self) -> u64 {
         self.hits
     }
@@ -117,14 +131,21 @@ pub(super) fn frame_len(bytes: &[u8]) -> usize {
 }
 
 impl Translator {
+    /// Whether frames of this stream may be known without a parse.
+    pub(super) fn predicts(&self) -> bool {
+        !self.predictor.off && !self.emitter.plan.rules.cumulative
+    }
+
     /// Translates as many frames at the start of `bytes` as are known by heart; returns how many
     /// bytes they are.
     pub(super) fn predicted(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut used = 0;
         while let Some(known) = self.predictor.find(&bytes[used..]) {
-            if !self.predicted_piece(&known, out) {
+            if !self.known_piece(&known, out) {
                 break;
             }
+            self.predictor.vain = 0;
+            self.predictor.hits += 1;
             used += known.len;
         }
         used
@@ -133,7 +154,7 @@ impl Translator {
     /// What the slow way does with a frame of that kind. `false` if the machine does not stand
     /// where it must; nothing was done then.
     #[inline]
-    fn predicted_piece(&mut self, known: &Known<'_>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn known_piece(&mut self, known: &Known<'_>, out: &mut Vec<u8>) -> bool {
         let piece = known.piece;
         let bytes = self.answer_bytes + known.charge + piece.len();
         let steady = self.state == State::Committed && self.finish.is_none();
@@ -148,8 +169,6 @@ impl Translator {
         };
         if done {
             self.answer_bytes = bytes;
-            self.predictor.vain = 0;
-            self.predictor.hits += 1;
         }
         done
     }
@@ -187,12 +206,7 @@ impl Translator {
     /// A frame led to one event: notes where its hole is, if it has one and nothing else in it
     /// matters. `data` is the length of the frame's data.
     pub(super) fn consider(&mut self, chunk: Value<'_>, data: usize) {
-        let predictor = &mut self.predictor;
-        if predictor.off || self.finish.is_some() || self.emitter.plan.rules.cumulative {
-            return;
-        }
-        if predictor.pause > 0 {
-            predictor.pause -= 1;
+        if !self.predicts() || self.finish.is_some() || self.predictor.pauses() {
             return;
         }
         let Some((hole, string, charge)) = hole_of(chunk, self.reasoning_source) else {
