@@ -47,17 +47,25 @@ impl<const N: usize> Names<N> {
         panic!("two names are the same, or there are too many of them");
     }
 
+    /// The number of a name.
+    pub fn position(&self, name: Str<'_>) -> Option<usize> {
+        match name.flags & ESCAPED {
+            0 => self.find(name.raw, 0, name.raw.len()),
+            _ => self.find_escaped(name),
+        }
+    }
+
     /// The number of the name at `from..to` of a document, which holds no escapes.
     #[inline(always)]
     pub(super) fn find(&self, src: &[u8], from: usize, to: usize) -> Option<usize> {
         let raw = &src[from..to];
         let word = match (raw.last_chunk(), src[from..].first_chunk()) {
-            (Some(last), _) => with_length(u64::from_le_bytes(*last), raw.len()),
+            (Some(last), Some(first)) => word_of_long(first, last, raw.len()),
             (None, Some(chunk)) => {
                 let kept = u64::from_le_bytes(*chunk) & !(u64::MAX << (8 * raw.len()));
                 with_length(kept, raw.len())
             }
-            (None, None) => word_of(raw),
+            (_, None) => word_of(raw),
         };
         let n = usize::from(self.slots[slot_of(word, self.factor)]);
         let known = *self.words.get(n)? == word;
@@ -91,18 +99,28 @@ const fn slot_of(word: u64, factor: u64) -> usize {
     (word.wrapping_mul(factor) >> (u64::BITS - SLOT_BITS)) as usize
 }
 
-/// The last eight bytes of a name, or all where they are fewer, and its length where the eighth
-/// would be: names of less than eight bytes have the same word only if they are the same, for
-/// none holds a NUL.
+/// Tells names apart: the first and the last eight bytes of one mixed, or all where they are fewer,
+/// and its length where the eighth would be. Names of less than eight bytes have the same word
+/// only if they are the same, for none holds a NUL.
 const fn word_of(name: &[u8]) -> u64 {
-    let from = name.len().saturating_sub(8);
-    let mut word = 0;
-    let mut n = from;
-    while n < name.len() {
-        word |= (name[n] as u64) << (8 * (n - from));
-        n += 1;
+    match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => word_of_long(first, last, name.len()),
+        _ => {
+            let mut word = 0;
+            let mut n = 0;
+            while n < name.len() {
+                word |= (name[n] as u64) << (8 * n);
+                n += 1;
+            }
+            with_length(word, name.len())
+        }
     }
-    with_length(word, name.len())
+}
+
+#[inline(always)]
+const fn word_of_long(first: &[u8; 8], last: &[u8; 8], len: usize) -> u64 {
+    let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    with_length(first.rotate_left(29) ^ last, len)
 }
 
 #[inline(always)]

@@ -101,6 +101,22 @@ impl<'a> Str<'a> {
         }
     }
 
+    /// Appends the text, unescaped, as UTF-8.
+    pub fn unescape(&self, out: &mut Vec<u8>) {
+        let mut rest = self.raw;
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at..];
+            let (c, len) = unescape(rest);
+            match u8::try_from(c) {
+                Ok(ascii) if ascii < 0x80 => out.push(ascii),
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+            rest = &rest[len..];
+        }
+        out.extend_from_slice(rest);
+    }
+
     /// The text, unescaped; borrowed where there is nothing to unescape.
     pub fn text(&self) -> Cow<'a, str> {
         if self.flags & ESCAPED == 0 {
@@ -110,18 +126,7 @@ impl<'a> Str<'a> {
             };
         }
         let mut text = Vec::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(at) = memchr::memchr(b'\\', rest) {
-            text.extend_from_slice(&rest[..at]);
-            rest = &rest[at..];
-            let (c, len) = unescape(rest);
-            match u8::try_from(c) {
-                Ok(ascii) if ascii < 0x80 => text.push(ascii),
-                _ => text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-            rest = &rest[len..];
-        }
-        text.extend_from_slice(rest);
+        self.unescape(&mut text);
         Cow::Owned(match String::from_utf8(text) {
             Ok(text) => text,
             Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),

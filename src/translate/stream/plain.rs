@@ -83,7 +83,7 @@ impl Translator {
             [b'\r', b'\n', b'\r', b'\n', ..] => 4,
             _ => return None,
         };
-        if !frame.is_ascii() && simdutf8::basic::from_utf8(frame).is_err() {
+        if simdutf8::basic::from_utf8(frame).is_err() {
             return None;
         }
         // Where tags are looked for, text is not just passed on.
@@ -153,7 +153,7 @@ fn root<'a>(pull: &mut Pull<'a>, source: Option<&'static str>) -> Option<Piece<'
         // An error may come in the clothes of a chunk.
         2 => {
             let kind = pull.text()?;
-            (!kind.contains(&b'\\') && kind != b"error").then_some(())
+            (!matches!(kind.first(), Some(b'e' | b'\\'))).then_some(())
         }
         _ => pull.scalar().map(|_| ()),
     })?;
