@@ -59,13 +59,15 @@ impl<const N: usize> Names<N> {
     #[inline(always)]
     pub(super) fn find(&self, src: &[u8], from: usize, to: usize) -> Option<usize> {
         let raw = &src[from..to];
-        let word = match (raw.last_chunk(), src[from..].first_chunk()) {
-            (Some(last), Some(first)) => word_of_long(first, last, raw.len()),
-            (None, Some(chunk)) => {
-                let kept = u64::from_le_bytes(*chunk) & !(u64::MAX << (8 * raw.len()));
-                with_length(kept, raw.len())
-            }
-            (_, None) => word_of(raw),
+        let word = match src[from..].first_chunk() {
+            Some(first) => match raw.last_chunk() {
+                Some(last) => word_of_long(first, last, raw.len()),
+                None => {
+                    let kept = u64::from_le_bytes(*first) & !(u64::MAX << (8 * raw.len()));
+                    with_length(kept, raw.len())
+                }
+            },
+            None => word_of(raw),
         };
         let n = usize::from(self.slots[slot_of(word, self.factor)]);
         let known = *self.words.get(n)? == word;

@@ -3,13 +3,8 @@
 //! On x86-64 by SSE2; elsewhere by the classic tricks on words of eight bytes. On the frames of a
 //! provider, where strings are short, the former takes a third fewer instructions.
 
-/// Length of the run of bytes before the first `"`, `\` or control byte.
-#[inline(always)]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    ascii_len(bytes).0
-}
-
-/// Like [`plain_len`], and whether every byte of the run is ASCII.
+/// Length of the run of bytes before the first `"`, `\` or control byte, and whether every byte of
+/// the run is ASCII.
 #[inline(always)]
 pub(super) fn ascii_len(bytes: &[u8]) -> (usize, bool) {
     let mut at = 0;

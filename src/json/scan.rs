@@ -268,16 +268,17 @@ impl Scan<'_, '_> {
 
     #[inline(always)]
     fn push(&mut self, start: usize, end: usize, next: u32, kind: Kind, flags: u8) {
-        if self.used == self.nodes.len() {
-            grow(self.nodes);
-        }
-        self.nodes[self.used] = Node {
+        let new = Node {
             start: start as u32,
             end: end as u32,
             next,
             kind,
             flags,
         };
+        match self.nodes.get_mut(self.used) {
+            Some(node) => *node = new,
+            None => grow(self.nodes, new),
+        }
         self.used += 1;
     }
 
@@ -328,18 +329,12 @@ impl Scan<'_, '_> {
     }
 }
 
-/// Makes room for more nodes: twice as many, as a vector does.
+/// Appends a node and makes room for more: twice as many, as a vector does.
 #[cold]
 #[inline(never)]
-fn grow(nodes: &mut Vec<Node>) {
-    const UNUSED: Node = Node {
-        start: 0,
-        end: 0,
-        next: 0,
-        kind: Kind::Null,
-        flags: 0,
-    };
-    nodes.resize((nodes.len() * 2).max(16), UNUSED);
+fn grow(nodes: &mut Vec<Node>, new: Node) {
+    nodes.push(new);
+    nodes.resize(nodes.capacity(), new);
 }
 
 /// The end of the number at `at`.
@@ -369,11 +364,25 @@ pub(super) fn number(src: &[u8], mut at: usize) -> Result<usize, Fault> {
 /// What is behind the digits at `at`, of which there must be one.
 #[inline(always)]
 fn digits(src: &[u8], at: usize) -> Result<usize, Fault> {
-    let rest = src.get(at..).unwrap_or(b"");
-    let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    match count {
-        0 => Err(Fault::new(at, What::Digit)),
-        _ => Ok(at + count),
+    let mut end = at;
+    // Eight at a time: in a word from which every digit's tens are taken, other bytes are above 9.
+    loop {
+        let rest = src.get(end..).unwrap_or(b"");
+        let Some(word) = rest.first_chunk() else {
+            end += rest.iter().take_while(|b| b.is_ascii_digit()).count();
+            break;
+        };
+        const ONES: u64 = u64::MAX / 255;
+        let word = u64::from_le_bytes(*word) ^ (ONES * b'0' as u64);
+        let others = (word.wrapping_add(ONES * (0x80 - 10)) | word) & (ONES * 0x80);
+        end += (others.trailing_zeros() / 8) as usize;
+        if others != 0 {
+            break;
+        }
+    }
+    match end == at {
+        true => Err(Fault::new(at, What::Digit)),
+        false => Ok(end),
     }
 }
 

@@ -61,34 +61,26 @@ enum Step {
 /// Looks at the block of a string that begins at `at`.
 #[inline(always)]
 fn step(src: &[u8], at: usize, block: &[u8; block::BYTES], flags: &mut u8) -> Result<Step, Fault> {
-    let block::Masks {
-        quotes,
-        slashes,
-        controls,
-    } = block::masks(block);
-    let (mut ends, mut slashes) = (quotes | controls, slashes);
-    loop {
-        let end = ends.trailing_zeros();
-        let slash = slashes.trailing_zeros();
-        if slash < end {
-            let (behind, lone) = escape(src, at + slash as usize)?;
-            *flags |= ESCAPED | lone;
-            let taken = behind - at;
-            if taken >= block::BYTES {
-                return Ok(Step::On(behind));
+    let mut stops = block::stops(block);
+    while stops != 0 {
+        let n = stops.trailing_zeros() as usize;
+        let place = at + n;
+        match block[n] {
+            b'\\' => {
+                let (behind, lone) = escape(src, place)?;
+                *flags |= ESCAPED | lone;
+                let taken = behind - at;
+                if taken >= block::BYTES {
+                    return Ok(Step::On(behind));
+                }
+                stops &= u64::MAX << taken;
             }
-            ends &= u64::MAX << taken;
-            slashes &= u64::MAX << taken;
-            continue;
+            b'"' => return Ok(Step::End(place as u32 + 1)),
+            _ if place >= src.len() => return Err(Fault::new(src.len(), What::OpenString)),
+            _ => return Err(Fault::new(place, What::Control)),
         }
-        let place = at + end as usize;
-        return match end {
-            64 => Ok(Step::On(place)),
-            _ if quotes >> end & 1 == 1 => Ok(Step::End(place as u32 + 1)),
-            _ if place >= src.len() => Err(Fault::new(src.len(), What::OpenString)),
-            _ => Err(Fault::new(place, What::Control)),
-        };
     }
+    Ok(Step::On(at + block::BYTES))
 }
 
 /// Reads the escape at `at`: what is behind it, and [`LONE_SURROGATE`] if it is one.

@@ -259,7 +259,7 @@ impl Translator {
     pub fn feed(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
         let mut rest = upstream;
         while !rest.is_empty() {
-            if self.frames.idle() {
+            if self.frames.idle() && !self.predictor.pausing() {
                 let used = self.predicted(rest, out);
                 rest = &rest[used..];
             }

@@ -96,6 +96,11 @@ impl Predictor {
         Some(known)
     }
 
+    /// Whether the templates proved to be of no use, so that looking at them is none either.
+    pub(super) fn pausing(&self) -> bool {
+        self.pause > 0
+    }
+
     /// Whether nothing is to be learned from this frame.
     fn pauses(&mut self) -> bool {
         let pauses = self.pause > 0;
