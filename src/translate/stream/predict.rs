@@ -158,7 +158,8 @@ impl Translator {
 
     /// What the slow way does with a frame of that kind. `false` if the machine does not stand
     /// where it must; nothing was done then.
-    #[inline]
+    // Two callers keep the compiler from inlining it into the loop over frames that are known.
+    #[inline(always)]
     pub(super) fn known_piece(&mut self, known: &Known<'_>, out: &mut Vec<u8>) -> bool {
         let piece = known.piece;
         let bytes = self.answer_bytes + known.charge + piece.len();
