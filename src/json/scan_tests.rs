@@ -69,6 +69,31 @@ proptest! {
     }
 
     #[test]
+    fn numbers_are_those_of_serde(src in "-?[0-9]{0,20}[.eE:/]?[+-]?[0-9]{0,10}[ ,:/]?", tail in " {0,9}") {
+        let src = src + &tail;
+        let ours = Tape::new().parse(src.as_bytes()).is_ok();
+        // A number beyond f64 is one nevertheless.
+        let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&src);
+        prop_assert_eq!(ours, theirs.is_ok());
+    }
+
+    #[test]
+    fn long_strings_are_those_of_serde(
+        text in "([a-zé]{0,70}(\\\\[\"\\\\/nu]|\\\\u[0-9a-f]{4}|\\\\ud83d\\\\ude00|[\"\n])?){1,4}",
+        tail in " {0,70}",
+    ) {
+        let src = format!("\"{text}\"{tail}");
+        let mut tape = Tape::new();
+        let ours = tape.parse(src.as_bytes());
+        // serde_json refuses surrogates without their partners when it unescapes.
+        let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&src);
+        prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{}", src);
+        if let (Ok(ours), Ok(theirs)) = (ours, serde_json::from_str::<String>(&src)) {
+            prop_assert_eq!(ours.as_str().unwrap().text(), theirs);
+        }
+    }
+
+    #[test]
     fn strings_unescape_as_serde_does(text in ".{0,40}") {
         let src = serde_json::to_string(&text).unwrap();
         let mut tape = Tape::new();

@@ -1,5 +1,6 @@
 //! Writers that append JSON to a byte buffer.
 
+use super::block;
 use super::run::plain_len;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -15,16 +16,49 @@ pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
     escape_bytes(out, json);
 }
 
+/// Up to so many bytes it is worth while to look first whether anything is to be escaped.
+const SHORT: usize = 64;
+/// Bytes that are escaped at a time; room is made for the worst that becomes of them.
+const PIECE: usize = 1024;
+/// Longest escape of one byte, as of a control character.
+const ESCAPE_MAX: usize = 6;
+
 fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut rest = bytes;
-    out.reserve(rest.len());
-    loop {
-        let (plain, behind) = rest.split_at(plain_len(rest));
-        out.extend_from_slice(plain);
-        let Some((b, behind)) = behind.split_first() else {
-            return;
+    // Names and ids, which need no escapes.
+    if bytes.len() <= SHORT && plain_len(bytes) == bytes.len() {
+        return out.extend_from_slice(bytes);
+    }
+    for piece in bytes.chunks(PIECE) {
+        let from = out.len();
+        out.resize(from + piece.len() * ESCAPE_MAX + 16, 0);
+        let len = escape_piece(&mut out[from..], piece);
+        out.truncate(from + len);
+    }
+}
+
+/// Writes a piece to the start of `out`, escaped; returns how long that is. Plain bytes are copied
+/// sixteen at a time: what is too much is written over.
+fn escape_piece(out: &mut [u8], piece: &[u8]) -> usize {
+    let (mut at, mut from) = (0, 0);
+    while from < piece.len() {
+        let rest = &piece[from..];
+        let mut last = [b' '; 16];
+        let block = match rest.first_chunk() {
+            Some(block) => block,
+            None => {
+                last[..rest.len()].copy_from_slice(rest);
+                &last
+            }
         };
-        rest = behind;
+        let plain = block::first(block).min(rest.len());
+        out[at..at + 16].copy_from_slice(block);
+        at += plain;
+        from += plain;
+        if plain == block.len() || from == piece.len() {
+            continue;
+        }
+        let b = piece[from];
+        from += 1;
         let short = match b {
             b'\n' => b'n',
             b'\r' => b'r',
@@ -33,13 +67,16 @@ fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
             0x0c => b'f',
             0..=0x1f => {
                 let (high, low) = (HEX[(b >> 4) as usize], HEX[(b & 15) as usize]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+                out[at..at + ESCAPE_MAX].copy_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+                at += ESCAPE_MAX;
                 continue;
             }
-            _ => *b,
+            _ => b,
         };
-        out.extend_from_slice(&[b'\\', short]);
+        out[at..at + 2].copy_from_slice(&[b'\\', short]);
+        at += 2;
     }
+    at
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -93,7 +130,12 @@ mod tests {
         }
 
         #[test]
-        fn a_document_in_a_string_is_read_back(text in any::<String>(), blank in "[ \t\r\n]{0,3}") {
+        fn a_document_in_a_string_is_read_back(
+            text in prop_oneof![
+                any::<String>(), "[a-z\"\\\\\n]{0,80}", "[\u{0}-\u{1f}a\"]{900,1300}",
+            ],
+            blank in "[ \t\r\n]{0,3}",
+        ) {
             let mut document = blank.clone().into_bytes();
             string(&mut document, &text);
             document.extend_from_slice(blank.as_bytes());

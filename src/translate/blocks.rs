@@ -2,7 +2,7 @@
 //! then the images that could not stand in the answers (SPEC 1.3 rules G, G2, T, I, E).
 
 use super::fields::toml_json;
-use super::items::{Call, Messages};
+use super::items::{Call, Messages, Turn};
 use super::parts::{self, Piece};
 use crate::json::write;
 use crate::json::{Kind, Tape, Value};
@@ -14,13 +14,23 @@ const NO_OUTPUT: &[u8] = b"(no output: the call was interrupted)";
 impl<'a> Messages<'a, '_> {
     /// Writes the collected turn, if there is anything in it.
     pub(super) fn flush(&mut self) {
-        let turn = std::mem::take(&mut self.turn);
-        if turn.text.is_empty() && turn.calls.is_empty() {
-            return;
+        let mut turn = std::mem::take(&mut self.turn);
+        if !turn.text.is_empty() || !turn.calls.is_empty() {
+            self.block(&turn);
         }
+        // The next turn is collected in the same memory.
+        turn.clear();
+        self.turn = turn;
+    }
+
+    fn block(&mut self, turn: &Turn<'a>) {
         let mut tape = Tape::new();
-        let extra = [&turn.extra[..], b"]"].concat();
-        let extra = tape.parse(&extra).ok();
+        let mut extra = None;
+        let sealed;
+        if !turn.extra.is_empty() {
+            sealed = [&turn.extra[..], b"]"].concat();
+            extra = tape.parse(&sealed).ok();
+        }
         self.open("assistant");
         self.raw(",\"content\":");
         let thoughts = turn.reasoning.as_deref();
@@ -92,7 +102,7 @@ impl<'a> Messages<'a, '_> {
         self.raw(",\"tool_calls\":[");
         for (i, call) in calls.iter().enumerate() {
             self.raw(if i > 0 { ",{\"id\":" } else { "{\"id\":" });
-            write::quoted(self.out, &call.id);
+            write::string(self.out, &call.id);
             let (kind, text) = match call.freeform {
                 true => (r#","type":"custom","custom":{"name":"#, r#","input":"#),
                 false => (
@@ -103,7 +113,9 @@ impl<'a> Messages<'a, '_> {
             self.raw(kind);
             write::string(self.out, &call.flat);
             self.raw(text);
-            write::quoted(self.out, &call.arguments);
+            self.raw("\"");
+            call.arguments.splice(self.out);
+            self.raw("\"");
             self.raw("}");
             let mut sealed = extra.iter().flat_map(|e| e.items());
             let own = sealed.find_map(|e| e.present("calls")?.present(&call.client_id));
@@ -138,7 +150,7 @@ impl<'a> Messages<'a, '_> {
     fn tool_message(&mut self, call: &Call<'a>, images: &mut Vec<Piece<'a>>) {
         self.open("tool");
         self.raw(",\"tool_call_id\":");
-        write::quoted(self.out, &call.id);
+        write::string(self.out, &call.id);
         if self.cx.profile.name_on_tool {
             self.raw(",\"name\":");
             write::string(self.out, &call.flat);

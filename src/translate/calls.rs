@@ -1,6 +1,7 @@
 //! Tool-call items and their outputs: which belong together, and what they say (SPEC 1.2, 1.3).
 
 use super::call_id;
+use super::item::{Item, ItemKind};
 use super::parts::{Piece, Pieces};
 use super::snapshot::compact;
 use super::tools::Toolbox;
@@ -8,65 +9,10 @@ use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Tape, Value};
 use crate::provider::Profile;
-use smallvec::smallvec;
+use foldhash::fast::RandomState;
+use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
 use std::collections::HashMap;
-
-/// The type of an item; an object without one but with a role is a message, and one that has
-/// only an id refers to another.
-pub(super) fn item_type<'a>(item: Value<'a>) -> Str<'a> {
-    if let Some(kind) = item.str("type") {
-        return kind;
-    }
-    Str::plain(if item.present("role").is_some() {
-        "message"
-    } else if item.present("id").is_some() {
-        "item_reference"
-    } else {
-        ""
-    })
-}
-
-pub(super) fn is_call(kind: &str) -> bool {
-    matches!(
-        kind,
-        "function_call"
-            | "custom_tool_call"
-            | "local_shell_call"
-            | "shell_call"
-            | "apply_patch_call"
-            | "tool_search_call"
-            | "mcp_call"
-    )
-}
-
-pub(super) fn is_output(kind: &str) -> bool {
-    matches!(
-        kind,
-        "function_call_output"
-            | "custom_tool_call_output"
-            | "local_shell_call_output"
-            | "shell_call_output"
-            | "apply_patch_call_output"
-            | "tool_search_output"
-    )
-}
-
-/// The id of the call that an output answers. `local_shell_call_output` carries it as `id`.
-pub(super) fn output_id<'a>(item: Value<'a>, kind: &str) -> Option<Str<'a>> {
-    let id = item.str("call_id");
-    match kind {
-        "local_shell_call_output" => id.or_else(|| item.str("id")),
-        _ => id,
-    }
-    .filter(|id| !id.is_empty())
-}
-
-fn id_of<'a>(item: Value<'a>) -> Option<Str<'a>> {
-    item.str("call_id")
-        .or_else(|| item.str("id"))
-        .filter(|id| !id.is_empty())
-}
 
 /// Where the answer to a call is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,74 +21,76 @@ pub(super) enum Answer {
     At(usize),
     /// Nowhere.
     Missing,
+    /// The item is an answer itself, to no call.
+    Orphan,
     /// In the call's own item.
     Own,
 }
 
 /// Which output answers which call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pairs {
-    answers: HashMap<usize, usize>,
-    own: Vec<usize>,
-    orphans: Vec<usize>,
+    /// One for each item.
+    answers: Vec<Answer>,
     /// Outputs that a later output for the same call replaces, and that later one.
     pub repeated: Vec<(usize, usize)>,
 }
 
+/// The calls of one id.
+#[derive(Default)]
+struct Calls {
+    /// Those without an answer, the nearest last.
+    open: SmallVec<[usize; 2]>,
+    nearest: usize,
+}
+
 impl Pairs {
     /// Pairs each output with the nearest call before it that has its id and no answer yet.
-    pub fn of(items: &[Value<'_>]) -> Result<Pairs, Error> {
-        let mut pairs = Pairs::default();
-        let mut calls: HashMap<Cow<'_, str>, Vec<usize>> = HashMap::new();
+    pub fn of(items: &[Item<'_>]) -> Result<Pairs, Error> {
+        let mut pairs = Pairs {
+            answers: vec![Answer::Missing; items.len()],
+            repeated: Vec::new(),
+        };
+        let mut calls: HashMap<Cow<'_, [u8]>, Calls, RandomState> = HashMap::default();
         for (i, item) in items.iter().enumerate() {
-            let kind = item_type(*item);
-            let kind = kind.text();
-            if kind == "mcp_call" {
-                pairs.own.push(i);
-            } else if is_call(&kind) {
-                let id = id_of(*item).ok_or_else(|| missing(i, "call_id"))?;
-                calls.entry(id.text()).or_default().push(i);
-            } else if is_output(&kind) {
-                let Some(id) = output_id(*item, &kind) else {
-                    if kind == "tool_search_output" {
+            if item.kind == ItemKind::McpCall {
+                pairs.answers[i] = Answer::Own;
+            } else if item.kind.is_call() {
+                let id = item.call_id().ok_or_else(|| missing(i, "call_id"))?;
+                let calls = calls.entry(id.bytes()).or_default();
+                calls.open.push(i);
+                calls.nearest = i;
+            } else if item.kind.is_output() {
+                let Some(id) = item.answered_id() else {
+                    if item.kind == ItemKind::ToolSearchOutput {
                         // What a server searched has no call; its tools are read elsewhere.
                         continue;
                     }
                     return Err(missing(i, "call_id"));
                 };
-                pairs.output(i, calls.get(&id.text()));
+                pairs.output(i, calls.get_mut(&*id.bytes()));
             }
         }
-        pairs.orphans.sort_unstable();
         Ok(pairs)
     }
 
-    fn output(&mut self, i: usize, calls: Option<&Vec<usize>>) {
+    fn output(&mut self, i: usize, calls: Option<&mut Calls>) {
         let Some(calls) = calls else {
-            self.orphans.push(i);
+            self.answers[i] = Answer::Orphan;
             return;
         };
-        let open = calls.iter().rev().find(|c| !self.answers.contains_key(c));
-        let Some(call) = open.or(calls.last()) else {
-            return;
-        };
-        if let Some(earlier) = self.answers.insert(*call, i) {
+        let call = calls.open.pop().unwrap_or(calls.nearest);
+        if let Answer::At(earlier) = std::mem::replace(&mut self.answers[call], Answer::At(i)) {
             self.repeated.push((earlier, i));
         }
     }
 
     pub fn answer_of(&self, call: usize) -> Answer {
-        if self.own.binary_search(&call).is_ok() {
-            return Answer::Own;
-        }
-        match self.answers.get(&call) {
-            Some(at) => Answer::At(*at),
-            None => Answer::Missing,
-        }
+        self.answers[call]
     }
 
     pub fn is_orphan(&self, output: usize) -> bool {
-        self.orphans.binary_search(&output).is_ok()
+        self.answers[output] == Answer::Orphan
     }
 }
 
@@ -154,127 +102,131 @@ fn missing(i: usize, field: &str) -> Error {
 }
 
 /// A call as the provider sees it.
-pub(super) struct CallText {
+pub(super) struct CallText<'a> {
     /// The client's id.
-    pub id: String,
-    pub flat: String,
+    pub id: Cow<'a, str>,
+    pub flat: Cow<'a, str>,
     /// JSON text, escaped; for a freeform call its input, escaped.
-    pub arguments: Vec<u8>,
+    pub arguments: Piece<'a>,
     /// A freeform call, for a provider that knows them.
     pub freeform: bool,
 }
 
 /// The provider's id for a call that the client knows as `id`: what was encoded for the client is
 /// decoded, and what the provider would refuse is replaced, always by the same.
-pub(super) fn wire_id(profile: &Profile, id: &str) -> String {
-    let original = call_id::decode(id);
-    let id = original.as_deref().unwrap_or(id);
+pub(super) fn wire_id<'i>(profile: &Profile, id: Cow<'i, str>) -> Cow<'i, str> {
+    let id = call_id::decode(&id).map_or(id, Cow::Owned);
     let exact = profile.call_id_exact;
     if exact > 0 {
         let fits = id.len() == exact && id.bytes().all(|b| b.is_ascii_alphanumeric());
         return match fits {
-            true => id.to_owned(),
-            false => call_id::digest(id, exact),
+            true => id,
+            false => Cow::Owned(call_id::digest(&id, exact)),
         };
     }
     match profile.call_id_max {
-        most if most > 0 && id.len() > most => call_id::digest(id, most),
-        _ => id.to_owned(),
+        most if most > 0 && id.len() > most => Cow::Owned(call_id::digest(&id, most)),
+        _ => id,
     }
 }
 
+/// What reading a call takes besides its item, and keeps for the next one.
+#[derive(Default)]
+pub(super) struct Scratch {
+    text: Vec<u8>,
+    tape: Tape,
+}
+
 /// Reads a call item. `native` says that the provider knows freeform calls.
-pub(super) fn read(
-    item: Value<'_>,
-    kind: &str,
+pub(super) fn read<'a>(
+    item: &Item<'a>,
     i: usize,
-    tools: &Toolbox,
+    tools: &'a Toolbox,
     native: bool,
-    scratch: &mut Tape,
-) -> Result<CallText, Error> {
-    let id = id_of(item).ok_or_else(|| missing(i, "call_id"))?;
-    let mut arguments = Vec::new();
-    let freeform = native && kind == "custom_tool_call";
-    let flat = match kind {
-        "function_call" | "custom_tool_call" => {
-            let name = item.str("name").ok_or_else(|| missing(i, "name"))?;
-            let space = item.str("namespace").map(|s| s.text());
-            if kind == "function_call" {
-                write_arguments(&mut arguments, item.get("arguments"), scratch);
-            } else {
-                let input = item.str("input").unwrap_or(Str::EMPTY);
-                match freeform {
-                    true => input.splice(&mut arguments),
-                    false => wrap(&mut arguments, "input", input),
-                }
-            }
-            tools.flat(space.as_deref(), &name.text())
-        }
-        "mcp_call" => {
-            let name = item.str("name").ok_or_else(|| missing(i, "name"))?;
-            let label = item.str("server_label").map(|s| s.text());
-            write_arguments(&mut arguments, item.get("arguments"), scratch);
-            tools.flat(label.as_deref(), &name.text())
-        }
-        "tool_search_call" => {
-            write_arguments(&mut arguments, item.get("arguments"), scratch);
-            tools.flat(None, "tool_search")
-        }
-        "apply_patch_call" => {
-            write_arguments(&mut arguments, item.get("operation"), scratch);
-            tools.flat(None, "apply_patch")
-        }
-        _ => {
-            write_arguments(&mut arguments, item.get("action"), scratch);
-            let name = if kind == "shell_call" {
-                "shell"
-            } else {
-                "local_shell"
+    scratch: &mut Scratch,
+) -> Result<CallText<'a>, Error> {
+    let id = item.call_id().ok_or_else(|| missing(i, "call_id"))?;
+    let named = || item.name().ok_or_else(|| missing(i, "name"));
+    let freeform = native && item.kind == ItemKind::CustomToolCall;
+    let value = item.value();
+    let (arguments, flat) = match item.kind {
+        ItemKind::CustomToolCall => {
+            let name = named()?;
+            let input = item.input().unwrap_or(Str::EMPTY);
+            let arguments = match freeform {
+                true => Piece::Text(input),
+                false => wrapped("input", input),
             };
-            tools.flat(None, name)
+            (arguments, tools.called(item.namespace(), name))
+        }
+        ItemKind::FunctionCall => {
+            let name = named()?;
+            let arguments = arguments(item.arguments(), scratch);
+            (arguments, tools.called(item.namespace(), name))
+        }
+        ItemKind::McpCall => {
+            let name = named()?;
+            let arguments = arguments(item.arguments(), scratch);
+            (arguments, tools.called(value.str("server_label"), name))
+        }
+        kind => {
+            let (given, name) = match kind {
+                ItemKind::ToolSearchCall => (item.arguments(), "tool_search"),
+                ItemKind::ApplyPatchCall => (value.get("operation"), "apply_patch"),
+                ItemKind::ShellCall => (value.get("action"), "shell"),
+                _ => (value.get("action"), "local_shell"),
+            };
+            let flat = tools.called(None, Str::plain(name));
+            (arguments(given, scratch), flat)
         }
     };
     Ok(CallText {
-        id: id.text().into_owned(),
+        id: id.text(),
         flat,
         arguments,
         freeform,
     })
 }
 
-/// Appends a call's arguments as escaped JSON text, verbatim if they are an object. Anything else
-/// is wrapped: many servers parse the arguments of old calls and fail for good if they cannot.
-fn write_arguments(out: &mut Vec<u8>, arguments: Option<Value<'_>>, scratch: &mut Tape) {
-    let Some(arguments) = arguments.filter(|a| !a.is_null()) else {
-        return out.extend_from_slice(b"{}");
+/// A call's arguments as escaped JSON text, verbatim if they are an object. Anything else is
+/// wrapped: many servers parse the arguments of old calls and fail for good if they cannot.
+fn arguments<'a>(given: Option<Value<'a>>, scratch: &mut Scratch) -> Piece<'a> {
+    const NONE: Str<'static> = Str::plain("{}");
+    let Some(given) = given.filter(|a| !a.is_null()) else {
+        return Piece::Text(NONE);
     };
-    let Some(text) = arguments.as_str() else {
+    let Some(text) = given.as_str() else {
         let mut json = Vec::new();
-        compact(&mut json, arguments);
-        if arguments.kind() != Kind::Object {
+        compact(&mut json, given);
+        if given.kind() != Kind::Object {
             json = [b"{\"_raw\":", &json[..], b"}"].concat();
         }
-        return write::escape_again(out, &json);
+        let mut escaped = Vec::new();
+        write::escape_again(&mut escaped, &json);
+        return Piece::Made(escaped);
     };
-    let plain = text.text();
-    if plain.trim().is_empty() {
-        return out.extend_from_slice(b"{}");
-    }
-    let parsed = scratch.parse(plain.as_bytes());
+    scratch.text.clear();
+    text.unescape(&mut scratch.text);
+    let parsed = scratch.tape.parse(&scratch.text);
     if parsed.is_ok_and(|v| v.kind() == Kind::Object) {
-        text.splice(out);
+        Piece::Text(text)
+    } else if text.text().trim().is_empty() {
+        Piece::Text(NONE)
     } else {
-        wrap(out, "_raw", text);
+        wrapped("_raw", text)
     }
 }
 
-/// Appends `{"key": text}` as escaped JSON text.
-fn wrap(out: &mut Vec<u8>, key: &str, text: Str<'_>) {
+/// `{"key": text}` as escaped JSON text.
+fn wrapped<'a>(key: &str, text: Str<'_>) -> Piece<'a> {
+    // Every escape in the text grows by one byte.
+    let mut out = Vec::with_capacity(text.raw().len() * 9 / 8 + key.len() + 16);
     out.extend_from_slice(b"{\\\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\\\":\\\"");
-    write::escape_again(out, &text.escaped());
+    write::escape_again(&mut out, &text.escaped());
     out.extend_from_slice(b"\\\"}");
+    Piece::Made(out)
 }
 
 /// What an `mcp_call` brought, which stands in its own item.

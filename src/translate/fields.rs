@@ -2,6 +2,7 @@
 
 use super::choice::Choice;
 use super::diagnostic::Diagnostic;
+use super::item::{Item, ItemKind};
 use super::request::{Dialect, wrong_type};
 use super::schema;
 use super::tools::Toolbox;
@@ -69,18 +70,15 @@ pub(super) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    pub fn of(request: Value<'a>) -> Self {
+    pub fn of(request: Value<'a>, items: &[Item<'a>]) -> Self {
         let mut settings = Settings {
             effort: None,
             format: None,
         };
         settings.read(request);
-        for item in request.present("input").iter().flat_map(|v| v.items()) {
-            if item
-                .str("type")
-                .is_some_and(|t| t == "configuration_update")
-            {
-                settings.read(item);
+        for item in items {
+            if item.kind == ItemKind::ConfigurationUpdate {
+                settings.read(item.value());
             }
         }
         settings

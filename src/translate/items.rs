@@ -5,28 +5,31 @@
 //! first, and every turn is then written as one block. A block depends only on the items up to
 //! its end, so that a growing history keeps its bytes and the provider's prompt cache its worth.
 
-use super::calls::{self, Answer, Pairs};
+use super::calls::{self, Answer, Pairs, Scratch};
 use super::diagnostic::Diagnostic;
 use super::hosted;
+use super::item::{Item, ItemKind};
 use super::parts::{self, Media, Piece, Pieces, Place};
 use super::request::Context;
 use super::seal;
 use super::tools::Toolbox;
 use crate::error::{Error, Kind as ErrorKind, Source};
 use crate::json::write;
-use crate::json::{Kind, Str, Tape, Value};
+use crate::json::{Kind, Str, Value};
 use crate::provider::profile::{MidSystem, Replay};
+use foldhash::fast::RandomState;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// One call of a turn, with its answer.
 pub(super) struct Call<'a> {
-    /// Unique in the whole history, as the provider knows it; escaped.
-    pub(super) id: Vec<u8>,
+    /// Unique in the whole history, as the provider knows it.
+    pub(super) id: Cow<'a, str>,
     /// As the client knows it.
-    pub(super) client_id: String,
-    pub(super) flat: String,
-    /// JSON text, escaped; for a freeform call its input, escaped.
-    pub(super) arguments: Vec<u8>,
+    pub(super) client_id: Cow<'a, str>,
+    pub(super) flat: Cow<'a, str>,
+    /// JSON text; for a freeform call its input.
+    pub(super) arguments: Piece<'a>,
     pub(super) freeform: bool,
     pub(super) answer: Option<Pieces<'a>>,
 }
@@ -44,11 +47,22 @@ pub(super) struct Turn<'a> {
     pub(super) answered: bool,
 }
 
+impl Turn<'_> {
+    /// Makes it a turn in which nothing was said yet.
+    pub(super) fn clear(&mut self) {
+        self.reasoning = None;
+        self.extra.clear();
+        self.text.clear();
+        self.calls.clear();
+        self.answered = false;
+    }
+}
+
 /// Appends messages, in order, to one array.
 pub(super) struct Messages<'a, 'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) cx: Context<'a>,
-    pub(super) tools: &'o Toolbox,
+    pub(super) tools: &'a Toolbox,
     pub(super) diagnostics: &'o mut Vec<Diagnostic>,
     /// What stands in the one leading system message; `None` once that is written.
     pub(super) leading: Option<Vec<u8>>,
@@ -56,10 +70,10 @@ pub(super) struct Messages<'a, 'o> {
     pub(super) note: Option<Vec<u8>>,
     pub(super) first: bool,
     pub(super) turn: Turn<'a>,
-    pub(super) ids: HashSet<String>,
+    ids: HashSet<Cow<'a, str>, RandomState>,
     /// How often the client gave an id, for those that it gave again.
     repeated: HashMap<String, usize>,
-    pub(super) scratch: Tape,
+    scratch: Scratch,
     /// Whether the last message is the assistant's.
     pub(super) open_end: bool,
     /// Where the content of the last message begins, if that is a user's.
@@ -70,7 +84,7 @@ impl<'a, 'o> Messages<'a, 'o> {
     pub fn new(
         out: &'o mut Vec<u8>,
         cx: Context<'a>,
-        tools: &'o Toolbox,
+        tools: &'a Toolbox,
         diagnostics: &'o mut Vec<Diagnostic>,
     ) -> Self {
         Messages {
@@ -82,9 +96,9 @@ impl<'a, 'o> Messages<'a, 'o> {
             note: None,
             first: true,
             turn: Turn::default(),
-            ids: HashSet::new(),
+            ids: HashSet::default(),
             repeated: HashMap::new(),
-            scratch: Tape::new(),
+            scratch: Scratch::default(),
             open_end: false,
             user_content: None,
         }
@@ -94,7 +108,8 @@ impl<'a, 'o> Messages<'a, 'o> {
     pub fn write(
         mut self,
         instructions: Option<Str<'a>>,
-        input: Option<Value<'a>>,
+        input: Option<Str<'a>>,
+        items: &[Item<'a>],
         note: Option<Vec<u8>>,
     ) -> Result<(), Error> {
         self.note = note;
@@ -102,12 +117,10 @@ impl<'a, 'o> Messages<'a, 'o> {
         if let Some(text) = instructions {
             self.system(&[Piece::Text(text)]);
         }
-        if let Some(input) = input {
-            if let Some(text) = input.as_str() {
-                self.user(&[Piece::Text(text)]);
-            }
-            self.items(input)?;
+        if let Some(text) = input {
+            self.user(&[Piece::Text(text)]);
         }
+        self.items(items)?;
         self.flush();
         self.close_leading();
         if self.first {
@@ -124,61 +137,59 @@ impl<'a, 'o> Messages<'a, 'o> {
         Ok(())
     }
 
-    fn items(&mut self, input: Value<'a>) -> Result<(), Error> {
-        let items: Vec<Value<'a>> = input.items().collect();
-        let pairs = Pairs::of(&items)?;
+    fn items(&mut self, items: &[Item<'a>]) -> Result<(), Error> {
+        let pairs = Pairs::of(items)?;
         for (i, again) in &pairs.repeated {
             let message =
                 format!("The call has another output at input[{again}]; that one is used.");
             self.diagnostic("item.dropped", format!("input[{i}]"), &message);
         }
         for (i, item) in items.iter().enumerate() {
-            self.item(*item, i, &items, &pairs)?;
+            self.item(item, i, items, &pairs)?;
         }
         Ok(())
     }
 
     fn item(
         &mut self,
-        item: Value<'a>,
+        item: &Item<'a>,
         i: usize,
-        items: &[Value<'a>],
+        items: &[Item<'a>],
         pairs: &Pairs,
     ) -> Result<(), Error> {
         let path = Place(i, "");
-        if item.kind() != Kind::Object {
+        let value = item.value();
+        if value.kind() != Kind::Object {
             return Err(
                 Error::bad_request("An input item must be an object.").with_param(path.to_string())
             );
         }
-        let kind = calls::item_type(item);
-        let kind = kind.text();
-        if calls::is_call(&kind) {
-            return self.call(item, &kind, i, items, pairs);
+        if item.kind.is_call() {
+            return self.call(item, i, items, pairs);
         }
-        if calls::is_output(&kind) {
-            return self.output(item, &kind, i, pairs);
+        if item.kind.is_output() {
+            return self.output(item, i, pairs);
         }
-        match &*kind {
-            "message" => self.message(item, i),
-            "reasoning" => {
+        match item.kind {
+            ItemKind::Message => self.message(item, i),
+            ItemKind::Reasoning => {
                 self.reasoning(item);
                 Ok(())
             }
             // Read by the toolbox, and by the request's fields.
-            "additional_tools" | "configuration_update" => Ok(()),
-            "mcp_list_tools" => Ok(()),
-            "web_search_call" => {
-                self.searched(item, items.get(i + 1));
+            ItemKind::AdditionalTools | ItemKind::ConfigurationUpdate => Ok(()),
+            ItemKind::McpListTools => Ok(()),
+            ItemKind::WebSearchCall => {
+                self.searched(value, items.get(i + 1));
                 Ok(())
             }
-            "code_interpreter_call" => {
-                self.assistant(&[hosted::code(item)]);
+            ItemKind::CodeInterpreterCall => {
+                self.assistant(&[hosted::code(value)]);
                 Ok(())
             }
-            "image_generation_call" => {
+            ItemKind::ImageGenerationCall => {
                 let media = Media::of(self.cx.profile, self.cx.profile.images_user);
-                let pieces = hosted::image(item, media);
+                let pieces = hosted::image(value, media);
                 if pieces.iter().any(Piece::is_media) {
                     self.flush();
                     self.user(&pieces);
@@ -187,40 +198,41 @@ impl<'a, 'o> Messages<'a, 'o> {
                 }
                 Ok(())
             }
-            "file_search_call" => {
-                if let Some(found) = hosted::files(item) {
+            ItemKind::FileSearchCall => {
+                if let Some(found) = hosted::files(value) {
                     self.flush();
                     self.user(&[found]);
                 }
                 Ok(())
             }
-            "mcp_approval_request" => {
-                self.assistant(&[hosted::approval_request(item)]);
+            ItemKind::McpApprovalRequest => {
+                self.assistant(&[hosted::approval_request(value)]);
                 self.degraded(path.to_string());
                 Ok(())
             }
-            "mcp_approval_response" => {
+            ItemKind::McpApprovalResponse => {
                 self.flush();
-                self.user(&[hosted::approval_response(item)]);
+                self.user(&[hosted::approval_response(value)]);
                 self.degraded(path.to_string());
                 Ok(())
             }
-            "item_reference" => {
-                let id = item.str("id").unwrap_or(Str::EMPTY).text();
+            ItemKind::ItemReference => {
+                let id = item.id().unwrap_or(Str::EMPTY).text();
                 Err(
                     Error::bad_request(format!("Item with id '{id}' not found."))
                         .with_code("item_not_found")
                         .with_param(path.to_string()),
                 )
             }
-            "compaction_trigger" => Err(Error::new(
+            ItemKind::CompactionTrigger => Err(Error::new(
                 Source::Downstream,
                 ErrorKind::Unsupported,
                 "Remote compaction is not served here; name the provider anything but 'OpenAI' \
                  and Codex compacts by itself.",
             )
             .with_param(path.to_string())),
-            other => {
+            _ => {
+                let other = item.type_name().text();
                 let message = format!("Items of type '{other}' cannot be given to the provider.");
                 self.diagnostic("item.dropped", path.to_string(), &message);
                 Ok(())
@@ -228,27 +240,28 @@ impl<'a, 'o> Messages<'a, 'o> {
         }
     }
 
-    fn message(&mut self, item: Value<'a>, i: usize) -> Result<(), Error> {
-        let role = item.str("role").unwrap_or(Str::EMPTY).text();
-        let content = item.get("content");
+    fn message(&mut self, item: &Item<'a>, i: usize) -> Result<(), Error> {
+        let role = item.role().unwrap_or(Str::EMPTY).bytes();
+        let content = item.content();
         let path = Place(i, ".content");
         match &*role {
-            "assistant" => {
+            b"assistant" => {
                 let pieces = parts::read(content, Media::NONE, true, path, self.diagnostics)?;
                 self.assistant(&pieces);
             }
-            "user" => {
+            b"user" => {
                 let media = Media::of(self.cx.profile, self.cx.profile.images_user);
                 let pieces = parts::read(content, media, false, path, self.diagnostics)?;
                 self.flush();
                 self.user(&pieces);
             }
-            "system" | "developer" => {
+            b"system" | b"developer" => {
                 let pieces = parts::read(content, Media::NONE, false, path, self.diagnostics)?;
                 self.flush();
                 self.system(&pieces);
             }
             other => {
+                let other = String::from_utf8_lossy(other);
                 return Err(Error::bad_request(format!(
                     "A message cannot have the role '{other}'."
                 ))
@@ -260,11 +273,10 @@ impl<'a, 'o> Messages<'a, 'o> {
 
     /// What a search found is in the message that follows; without one, only that there was a
     /// search can be said.
-    fn searched(&mut self, item: Value<'a>, next: Option<&Value<'a>>) {
+    fn searched(&mut self, item: Value<'a>, next: Option<&Item<'a>>) {
         let told = next.is_some_and(|next| {
-            let role = next.str("role");
-            calls::item_type(*next) == "message" && role.is_some_and(|r| r == "assistant")
-                || calls::item_type(*next) == "web_search_call"
+            let assistant = || next.role().is_some_and(|r| r == "assistant");
+            next.kind == ItemKind::Message && assistant() || next.kind == ItemKind::WebSearchCall
         });
         if !told && let Some(piece) = hosted::search(item) {
             self.assistant(&[piece]);
@@ -292,7 +304,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         }
     }
 
-    fn reasoning(&mut self, item: Value<'a>) {
+    fn reasoning(&mut self, item: &Item<'a>) {
         if self.turn.answered {
             self.flush();
         }
@@ -315,8 +327,8 @@ impl<'a, 'o> Messages<'a, 'o> {
 
     /// The text of a reasoning item, escaped, if this provider may see it. What another vendor
     /// encrypted is never looked at, and what another profile thought is not this one's business.
-    fn reasoning_text(&mut self, item: Value<'a>) -> Option<Vec<u8>> {
-        let envelope = item.str("encrypted_content");
+    fn reasoning_text(&mut self, item: &Item<'a>) -> Option<Vec<u8>> {
+        let envelope = item.encrypted_content();
         if let Some(sealed) = envelope.and_then(|e| seal::unseal(self.cx.seal_key, &e.text())) {
             if sealed.profile != self.cx.profile.name {
                 return None;
@@ -333,7 +345,7 @@ impl<'a, 'o> Messages<'a, 'o> {
             return Some(sealed.escaped_text);
         }
         let mut text = Vec::new();
-        for part in item.present("content")?.items() {
+        for part in item.content().filter(|c| !c.is_null())?.items() {
             if let Some(part) = part.str("text") {
                 part.splice(&mut text);
             }
@@ -343,25 +355,20 @@ impl<'a, 'o> Messages<'a, 'o> {
 
     fn call(
         &mut self,
-        item: Value<'a>,
-        kind: &str,
+        item: &Item<'a>,
         i: usize,
-        items: &[Value<'a>],
+        items: &[Item<'a>],
         pairs: &Pairs,
     ) -> Result<(), Error> {
         if self.turn.answered {
             self.flush();
         }
         let native = self.cx.profile.custom_tools;
-        let call = calls::read(item, kind, i, self.tools, native, &mut self.scratch)?;
+        let call = calls::read(item, i, self.tools, native, &mut self.scratch)?;
         let answer = match pairs.answer_of(i) {
-            Answer::Own => Some(calls::mcp_output(item)),
-            Answer::At(at) => {
-                let output = items[at];
-                let kind = calls::item_type(output);
-                Some(self.read_output(output, &kind.text(), at)?)
-            }
-            Answer::Missing => None,
+            Answer::Own => Some(calls::mcp_output(item.value())),
+            Answer::At(at) => Some(self.read_output(&items[at], at)?),
+            Answer::Missing | Answer::Orphan => None,
         };
         let id = self.unique_id(&call.id);
         self.turn.answered |= matches!(pairs.answer_of(i), Answer::Own);
@@ -376,13 +383,7 @@ impl<'a, 'o> Messages<'a, 'o> {
         Ok(())
     }
 
-    fn output(
-        &mut self,
-        item: Value<'a>,
-        kind: &str,
-        i: usize,
-        pairs: &Pairs,
-    ) -> Result<(), Error> {
+    fn output(&mut self, item: &Item<'a>, i: usize, pairs: &Pairs) -> Result<(), Error> {
         if !pairs.is_orphan(i) {
             self.turn.answered = true;
             return Ok(());
@@ -392,12 +393,12 @@ impl<'a, 'o> Messages<'a, 'o> {
             format!("input[{i}]"),
             "No call has this output's id; it is sent as a user message.",
         );
-        let id = calls::output_id(item, kind).unwrap_or(Str::EMPTY);
+        let id = item.answered_id().unwrap_or(Str::EMPTY);
         let mut head = b"[output of tool call ".to_vec();
         id.splice(&mut head);
         head.push(b']');
         let mut pieces = Pieces::from_iter([Piece::Made(head)]);
-        pieces.extend(self.read_output(item, kind, i)?);
+        pieces.extend(self.read_output(item, i)?);
         if !self.cx.profile.images_user {
             for piece in pieces.iter_mut().filter(|p| p.is_media()) {
                 *piece = Piece::Made(parts::NO_VISION.to_vec());
@@ -408,38 +409,37 @@ impl<'a, 'o> Messages<'a, 'o> {
         Ok(())
     }
 
-    fn read_output(&mut self, item: Value<'a>, kind: &str, i: usize) -> Result<Pieces<'a>, Error> {
-        match kind {
-            "shell_call_output" => Ok(calls::shell_output(item)),
-            "apply_patch_call_output" => Ok(calls::patch_output(item)),
-            "tool_search_output" => Ok(calls::search_output(item, self.tools)),
+    fn read_output(&mut self, item: &Item<'a>, i: usize) -> Result<Pieces<'a>, Error> {
+        let value = item.value();
+        match item.kind {
+            ItemKind::ShellCallOutput => Ok(calls::shell_output(value)),
+            ItemKind::ApplyPatchCallOutput => Ok(calls::patch_output(value)),
+            ItemKind::ToolSearchOutput => Ok(calls::search_output(value, self.tools)),
             _ => {
                 let profile = self.cx.profile;
                 let media = Media::of(profile, profile.images_user || profile.images_tool);
                 let path = Place(i, ".output");
-                parts::read(item.get("output"), media, true, path, self.diagnostics)
+                parts::read(item.output(), media, true, path, self.diagnostics)
             }
         }
     }
 
     /// An id that no earlier call of the history has: some clients and models repeat theirs.
-    fn unique_id(&mut self, id: &str) -> Vec<u8> {
+    fn unique_id(&mut self, id: &Cow<'a, str>) -> Cow<'a, str> {
         let profile = self.cx.profile;
-        let mut candidate = calls::wire_id(profile, id);
-        if !self.ids.insert(candidate.clone()) {
-            // A history that repeats one id must not be searched from its start every time.
-            let n = self.repeated.entry(id.to_owned()).or_insert(1);
-            loop {
-                *n += 1;
-                candidate = calls::wire_id(profile, &format!("{id}_{n}"));
-                if self.ids.insert(candidate.clone()) {
-                    break;
-                }
+        let wanted = calls::wire_id(profile, id.clone());
+        if self.ids.insert(wanted.clone()) {
+            return wanted;
+        }
+        // A history that repeats one id must not be searched from its start every time.
+        let n = self.repeated.entry(id.to_string()).or_insert(1);
+        loop {
+            *n += 1;
+            let numbered = calls::wire_id(profile, Cow::Owned(format!("{id}_{n}")));
+            if self.ids.insert(numbered.clone()) {
+                return numbered;
             }
         }
-        let mut out = Vec::new();
-        write::escape_into(&mut out, &candidate);
-        out
     }
 
     fn user(&mut self, pieces: &[Piece<'a>]) {

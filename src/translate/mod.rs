@@ -12,6 +12,7 @@ mod dialect_tests;
 mod effort;
 mod fields;
 mod hosted;
+mod item;
 mod items;
 mod parts;
 pub mod passthrough;

@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use crate::error::{Error, Kind as ErrorKind, Source};
 use crate::json::write;
-use crate::json::{Kind, Str, Value};
+use crate::json::{Kind, Members, Names, Str, Value};
 use crate::provider::Profile;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -78,7 +78,8 @@ impl Piece<'_> {
         matches!(self, Piece::Image { .. } | Piece::File(_))
     }
 
-    fn splice(&self, out: &mut Vec<u8>) {
+    /// Appends the piece as escaped text.
+    pub fn splice(&self, out: &mut Vec<u8>) {
         match self {
             Piece::Text(text) => text.splice(out),
             Piece::Made(text) => out.extend_from_slice(text),
@@ -228,17 +229,19 @@ pub(super) fn read<'a>(
     Ok(pieces)
 }
 
+static PART: Names<3> = Names::new(["type", "text", "refusal"]);
+
 fn read_part(part: Value<'_>, media: Media) -> Result<Option<Piece<'_>>, String> {
     if let Some(text) = part.as_str() {
         return Ok(Some(Piece::Text(text)));
     }
-    let kind = part.str("type").unwrap_or(Str::EMPTY).text();
-    match &*kind {
-        "input_image" | "image_url" => read_image(part, media).map(Some),
-        "input_file" | "file" => read_file(part, media).map(Some),
-        "input_audio" => Err("The model takes no audio.".into()),
-        "refusal" => Ok(part.str("refusal").map(Piece::Text)),
-        _ => Ok(part.str("text").map(Piece::Text)),
+    let members = Members::of(part, &PART);
+    match &*members.str(0).unwrap_or(Str::EMPTY).bytes() {
+        b"input_image" | b"image_url" => read_image(part, media).map(Some),
+        b"input_file" | b"file" => read_file(part, media).map(Some),
+        b"input_audio" => Err("The model takes no audio.".into()),
+        b"refusal" => Ok(members.str(2).map(Piece::Text)),
+        _ => Ok(members.str(1).map(Piece::Text)),
     }
 }
 

@@ -4,6 +4,7 @@ use super::choice;
 use super::diagnostic::Diagnostic;
 use super::effort::{self, Effort};
 use super::fields;
+use super::item::Item;
 use super::items::Messages;
 use super::tools::Toolbox;
 use crate::auth::secret::SealKey;
@@ -59,8 +60,9 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
     check(request)?;
     let profile = cx.profile;
     let mut diagnostics = Vec::new();
-    let mut tools = Toolbox::collect(request, profile, &mut diagnostics);
-    let settings = fields::Settings::of(request);
+    let items = Item::list(request);
+    let mut tools = Toolbox::collect(request, &items, profile, &mut diagnostics);
+    let settings = fields::Settings::of(request, &items);
     let effort = effort::decide(
         settings.effort,
         profile,
@@ -73,7 +75,7 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
         effort,
     };
     let mut choice = choice::read(request, &dialect, &mut tools, &mut diagnostics)?;
-    if profile.tools_with_history && !tools.any_offered() && tools.declare_called(request) {
+    if profile.tools_with_history && !tools.any_offered() && tools.declare_called(&items) {
         choice = choice::none(&dialect);
     }
     let (format, note) =
@@ -85,7 +87,8 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
     body.extend_from_slice(b",\"messages\":");
     Messages::new(&mut body, cx, &tools, &mut diagnostics).write(
         request.str("instructions"),
-        request.present("input"),
+        request.str("input"),
+        &items,
         note,
     )?;
     let web_search = tools.searches();

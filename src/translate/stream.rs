@@ -6,6 +6,7 @@ mod carrier;
 mod chunk;
 mod emit;
 mod item;
+mod plain;
 mod predict;
 mod source;
 mod think;
@@ -258,7 +259,7 @@ impl Translator {
     /// Takes the next bytes of the upstream body (SSE) and appends whole downstream events.
     /// An error means that nothing was committed: answer with an HTTP status instead.
     pub fn feed(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let used = match self.frames.idle() {
+        let used = match self.frames.idle() && !self.predictor.pausing() {
             true => self.predicted(upstream, out),
             false => 0,
         };
@@ -273,11 +274,17 @@ impl Translator {
     fn feed_rest(&mut self, upstream: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let mut rest = upstream;
         while !rest.is_empty() {
-            let (frame, tail) = rest.split_at(predict::frame_len(rest));
-            self.frames_of(frame, out)?;
+            let (frame, tail) = match self.plain(rest, out) {
+                Some(len) => rest.split_at(len),
+                None => {
+                    let (frame, tail) = rest.split_at(predict::frame_len(rest));
+                    self.frames_of(frame, out)?;
+                    (frame, tail)
+                }
+            };
             self.learn(frame);
             rest = tail;
-            if self.frames.idle() {
+            if self.frames.idle() && !self.predictor.pausing() {
                 rest = &rest[self.predicted(rest, out)..];
             }
         }
@@ -371,7 +378,7 @@ impl Translator {
             }
             Ok(object) => match Root::of(object) {
                 root if root.is_error(b"") => Err(chat::error::classify(200, body, None)),
-                root if root.choices.and_then(|c| c.items().next()).is_none() => {
+                root if root.choices().and_then(|c| c.items().next()).is_none() => {
                     let message = "The provider's answer holds no choice.";
                     Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
                 }

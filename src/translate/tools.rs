@@ -2,11 +2,13 @@
 
 use super::diagnostic::Diagnostic;
 use super::fields::toml_json;
+use super::item::{Item, ItemKind};
 use super::schema;
 use crate::json::write;
 use crate::json::{Str, Value};
 use crate::provider::Profile;
 use crate::responses::tool::{Tool, ToolKind, ToolTable};
+use std::borrow::Cow;
 
 /// Longest function name that providers accept.
 const NAME_BYTES_MAX: usize = 64;
@@ -46,6 +48,7 @@ impl Toolbox {
     /// only at its end and the provider's prompt cache stays good.
     pub fn collect(
         request: Value<'_>,
+        items: &[Item<'_>],
         profile: &Profile,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Toolbox {
@@ -55,11 +58,13 @@ impl Toolbox {
             diagnostics,
         };
         build.list(request.present("tools"), "tools");
-        let items = request.present("input");
-        for (i, item) in items.iter().flat_map(|v| v.items()).enumerate() {
-            let kind = item.str("type").unwrap_or(Str::EMPTY);
-            if kind == "additional_tools" || kind == "tool_search_output" {
-                build.list(item.present("tools"), &format!("input[{i}].tools"));
+        for (i, item) in items.iter().enumerate() {
+            if matches!(
+                item.kind,
+                ItemKind::AdditionalTools | ItemKind::ToolSearchOutput
+            ) {
+                let tools = item.value().present("tools");
+                build.list(tools, &format!("input[{i}].tools"));
             }
         }
         build.toolbox
@@ -70,6 +75,25 @@ impl Toolbox {
         match self.find(namespace, name) {
             Some(entry) => entry.tool.flat.clone(),
             None => flat_name(namespace, name),
+        }
+    }
+
+    /// What the provider calls the tool that an item of the history calls.
+    pub fn called(&self, namespace: Option<Str<'_>>, name: Str<'_>) -> Cow<'_, str> {
+        let known = self.entries.iter().find(|e| {
+            let space = e.tool.namespace.as_deref();
+            name == *e.tool.name
+                && space.is_some() == namespace.is_some()
+                && space
+                    .zip(namespace)
+                    .is_none_or(|(ours, theirs)| theirs == *ours)
+        });
+        match known {
+            Some(entry) => Cow::Borrowed(&entry.tool.flat),
+            None => {
+                let space = namespace.map(|s| s.text());
+                Cow::Owned(flat_name(space.as_deref(), &name.text()))
+            }
         }
     }
 
@@ -137,19 +161,17 @@ impl Toolbox {
 
     /// Declares every function that the history calls, since some providers refuse a history
     /// with calls of undeclared tools. `false` if it calls none.
-    pub fn declare_called(&mut self, request: Value<'_>) -> bool {
+    pub fn declare_called(&mut self, items: &[Item<'_>]) -> bool {
         const WHY: &[u8] = b"Used earlier in this conversation; not available now.";
-        let items = request.present("input");
-        for item in items.iter().flat_map(|v| v.items()) {
-            let kind = item.str("type").unwrap_or(Str::EMPTY).text();
-            if !matches!(&*kind, "function_call" | "custom_tool_call") {
+        for item in items {
+            if !matches!(item.kind, ItemKind::FunctionCall | ItemKind::CustomToolCall) {
                 continue;
             }
-            let Some(name) = item.str("name") else {
+            let Some(name) = item.name() else {
                 continue;
             };
-            let space = item.str("namespace").map(|s| s.text());
-            let flat = self.flat(space.as_deref(), &name.text());
+            let space = item.namespace();
+            let flat = self.called(space, name).into_owned();
             if let Some(known) = self.entries.iter_mut().find(|e| e.tool.flat == flat) {
                 known.offered = true;
                 continue;
@@ -157,7 +179,7 @@ impl Toolbox {
             let definition = define(&flat, WHY, schema::NONE, false);
             let tool = Tool {
                 flat,
-                namespace: space.map(|s| s.into_owned()),
+                namespace: space.map(|s| s.text().into_owned()),
                 name: name.text().into_owned(),
                 kind: ToolKind::Function,
             };

@@ -2,7 +2,7 @@
 
 use super::item::{Open, Part};
 use super::think::{self, Said};
-use super::view::{Choice, Delta, REASONING, Root};
+use super::view::{Choice, Delta, Root};
 use super::{Finish, State, Translator};
 use crate::error::Error;
 use crate::json::{Kind as JsonKind, Str, Value, write};
@@ -13,19 +13,19 @@ use std::borrow::Cow;
 impl Translator {
     pub(super) fn chunk(&mut self, chunk: &Root<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let beside = |x: Value<'_>| usage::of_chat(x.present("usage"));
-        let mut usage = usage::of_chat(chunk.usage).or_else(|| chunk.x_groq.and_then(beside));
+        let mut usage = usage::of_chat(chunk.usage()).or_else(|| chunk.x_groq().and_then(beside));
         self.sources_of_chunk(chunk);
-        if let Some(choice) = chunk.choices.and_then(Choice::first) {
-            usage = usage.or_else(|| usage::of_chat(choice.usage));
-            let delta = choice.delta;
+        if let Some(choice) = chunk.choices().and_then(Choice::first) {
+            usage = usage.or_else(|| usage::of_chat(choice.usage()));
+            let delta = choice.delta();
             self.deltas |= delta.is_some_and(|d| d.entries().next().is_some());
             // Some providers end a stream by the whole message, which was said already.
-            let whole = choice.message.filter(|_| !self.deltas);
+            let whole = choice.message().filter(|_| !self.deltas);
             let delta = delta.or(whole);
             if let (Some(delta), None) = (delta, &self.finish) {
                 self.delta(delta, &choice, out)?;
             }
-            let reason = choice.finish_reason.and_then(|r| r.as_str());
+            let reason = choice.finish_reason().and_then(|r| r.as_str());
             if let Some(reason) = reason.filter(|r| !r.is_empty()) {
                 self.finish
                     .get_or_insert_with(|| Finish::of(&reason.text()));
@@ -49,21 +49,21 @@ impl Translator {
     ) -> Result<(), Error> {
         self.charge(delta.raw().len())?;
         let delta = Delta::of(delta);
-        self.sources_of(delta.annotations);
-        for (name, lost) in [("audio", delta.audio), ("images", delta.images)] {
+        self.sources_of(delta.annotations());
+        for (name, lost) in [("audio", delta.audio()), ("images", delta.images())] {
             if lost.is_some() {
                 self.drop_part(name);
             }
         }
         self.reasoning_of(&delta, out);
-        if let Some(content) = delta.content {
-            let logprobs = logprobs_of(choice.logprobs);
+        if let Some(content) = delta.content() {
+            let logprobs = logprobs_of(choice.logprobs());
             match content.as_str() {
                 Some(text) => self.content(text, &logprobs, out),
                 None => self.content_parts(content, out),
             }
         }
-        let refusal = delta.refusal.and_then(|r| r.as_str());
+        let refusal = delta.refusal().and_then(|r| r.as_str());
         if let Some(refusal) = refusal.filter(|r| !r.is_empty()) {
             let part = match self.emitter.plan.refusal_as_text {
                 true => Part::Text,
@@ -71,12 +71,12 @@ impl Translator {
             };
             self.text(part, &refusal.escaped(), b"", out);
         }
-        if let Some(calls) = delta.tool_calls {
+        if let Some(calls) = delta.tool_calls() {
             for call in calls.items() {
                 self.call_delta(call, call.present("function"));
             }
             self.advance(out);
-        } else if let Some(call) = delta.function_call {
+        } else if let Some(call) = delta.function_call() {
             self.call_delta(call, Some(call));
             self.advance(out);
         }
@@ -96,12 +96,12 @@ impl Translator {
     }
 
     fn reasoning_of(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
-        let details = delta.reasoning_details;
+        let details = delta.reasoning_details();
         if let Some(details) = details.filter(|_| self.emitter.plan.seal.is_some()) {
             self.carrier
                 .details(details, self.emitter.plan.rules.cumulative);
         }
-        for (name, member) in REASONING.into_iter().zip(delta.reasoning) {
+        for (name, member) in delta.reasoning() {
             let text = member.and_then(|m| m.as_str());
             let Some(text) = text.filter(|t| !t.is_empty()) else {
                 continue;

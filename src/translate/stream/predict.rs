@@ -6,6 +6,7 @@
 //! for that string, so what the machine does with it is known without a parse: equal bytes parse
 //! equally. This is exact, not a guess; whatever does not match goes the slow way.
 
+use super::call;
 use super::emit::{Delta, Emitter};
 use super::item::{Open, Part};
 use super::view::REASONING;
@@ -26,7 +27,7 @@ const VAIN_MAX: u32 = 4;
 
 /// What the string in the hole is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Hole {
+pub(super) enum Hole {
     /// A piece of the arguments of the call of that index.
     Arguments(Option<i64>),
     Reasoning,
@@ -62,12 +63,12 @@ enum Form {
 
 /// A hole that was found in a frame, relative to its data.
 #[derive(Clone, Copy, Debug)]
-struct Found {
-    hole: Hole,
-    start: usize,
-    end: usize,
-    data: usize,
-    charge: usize,
+pub(super) struct Found {
+    pub hole: Hole,
+    pub start: usize,
+    pub end: usize,
+    pub data: usize,
+    pub charge: usize,
 }
 
 /// What is remembered of one stream.
@@ -106,6 +107,25 @@ impl Predictor {
         Some(())
     }
 
+    /// Whether the templates proved to be of no use, so that looking at them is none either.
+    pub(super) fn pausing(&self) -> bool {
+        self.pause > 0
+    }
+
+    /// Whether nothing is to be learned from this frame.
+    fn pauses(&mut self) -> bool {
+        let pauses = self.pause > 0;
+        self.pause -= u32::from(pauses);
+        pauses
+    }
+
+    /// Notes the hole of a frame that was read without a parse, see [`Translator::plain`].
+    pub(super) fn note(&mut self, found: Found) {
+        if !self.pauses() {
+            self.found = Some(found);
+        }
+    }
+
     pub(super) fn hits(&self) -> u64 {
         self.hits
     }
@@ -127,6 +147,11 @@ pub(super) fn frame_len(bytes: &[u8]) -> usize {
 }
 
 impl Translator {
+    /// Whether frames of this stream may be known without a parse.
+    pub(super) fn predicts(&self) -> bool {
+        !self.predictor.off && !self.emitter.plan.rules.cumulative
+    }
+
     /// Translates as many frames at the start of `bytes` as are known by heart; returns how many
     /// bytes they are. What matters beside the bytes of a frame is looked at once for all of
     /// them, since no such frame changes it.
@@ -161,36 +186,19 @@ impl Translator {
         let Some(template) = self.predictor.find(bytes, form) else {
             return 0;
         };
-        let emitter = &mut self.emitter;
         let hole = template.hole;
-        let run = match (hole, &mut self.open) {
-            (Hole::Arguments(index), _) => {
-                let Some(flow) = self.calls.flow(index) else {
-                    return 0;
-                };
-                emitter.begin(flow.delta, flow.item_id, 0);
-                template.run(bytes, form, flow.pieces, emitter, out)
-            }
-            _ if self.calls.is_open() => return 0,
-            (
-                Hole::Text,
-                Open::Message {
-                    id,
-                    text,
-                    index,
-                    part: Part::Text,
-                    ..
-                },
-            ) => {
-                emitter.begin(Delta::Text, id, *index);
-                template.run(bytes, form, text, emitter, out)
-            }
-            (Hole::Reasoning, Open::Reasoning { id, text }) => {
-                emitter.begin(emitter.reasoning(), id, 0);
-                template.run(bytes, form, text, emitter, out)
-            }
-            _ => return 0,
+        let frames = Frames {
+            template,
+            bytes,
+            form,
         };
+        let run = frames.go_to(
+            hole,
+            &mut self.open,
+            &mut self.calls,
+            &mut self.emitter,
+            out,
+        );
         if run.frames > 0 {
             if hole != Hole::Text {
                 self.held_space.clear();
@@ -203,15 +211,40 @@ impl Translator {
         run.len
     }
 
+    /// The same for one frame that was read without a tape: `piece` is what is in its hole, and
+    /// `charge` the rest of its delta. `false` if the machine does not stand where it must.
+    pub(super) fn known_piece(
+        &mut self,
+        hole: Hole,
+        piece: Content<'_>,
+        charge: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let bytes = self.answer_bytes + charge + piece.len();
+        let steady = self.state == State::Committed && self.finish.is_none();
+        if bytes > limits::ANSWER_BYTES_MAX || !steady {
+            return false;
+        }
+        let run = piece.go_to(
+            hole,
+            &mut self.open,
+            &mut self.calls,
+            &mut self.emitter,
+            out,
+        );
+        if run.frames > 0 {
+            if hole != Hole::Text {
+                self.held_space.clear();
+            }
+            self.answer_bytes = bytes;
+        }
+        run.frames > 0
+    }
+
     /// A frame led to one event: notes where its hole is, if it has one and nothing else in it
     /// matters. `data` is the length of the frame's data.
     pub(super) fn consider(&mut self, chunk: Value<'_>, data: usize) {
-        let predictor = &mut self.predictor;
-        if predictor.off || self.finish.is_some() || self.emitter.plan.rules.cumulative {
-            return;
-        }
-        if predictor.pause > 0 {
-            predictor.pause -= 1;
+        if !self.predicts() || self.finish.is_some() || self.predictor.pauses() {
             return;
         }
         let Some((hole, string, charge)) = hole_of(chunk, self.reasoning_source) else {
@@ -304,6 +337,77 @@ struct Run {
     frames: usize,
     /// The length of all of them.
     len: usize,
+}
+
+/// Where pieces of one kind come from.
+trait Supply {
+    fn run(&self, taker: impl Take, emitter: &mut Emitter, out: &mut Vec<u8>) -> Run;
+
+    /// Brings them to where the machine keeps pieces for that hole, if it stands there.
+    #[inline(always)]
+    fn go_to(
+        &self,
+        hole: Hole,
+        open: &mut Open,
+        calls: &mut call::Calls,
+        emitter: &mut Emitter,
+        out: &mut Vec<u8>,
+    ) -> Run {
+        match (hole, open) {
+            (Hole::Arguments(index), _) => {
+                let Some(flow) = calls.flow(index) else {
+                    return Run::default();
+                };
+                emitter.begin(flow.delta, flow.item_id, 0);
+                self.run(flow.pieces, emitter, out)
+            }
+            _ if calls.is_open() => Run::default(),
+            (
+                Hole::Text,
+                Open::Message {
+                    id,
+                    text,
+                    index,
+                    part: Part::Text,
+                    ..
+                },
+            ) => {
+                emitter.begin(Delta::Text, id, *index);
+                self.run(text, emitter, out)
+            }
+            (Hole::Reasoning, Open::Reasoning { id, text }) => {
+                emitter.begin(emitter.reasoning(), id, 0);
+                self.run(text, emitter, out)
+            }
+            _ => Run::default(),
+        }
+    }
+}
+
+/// Frames that are known by heart, as far as they go.
+struct Frames<'a> {
+    template: &'a Template,
+    bytes: &'a [u8],
+    form: Form,
+}
+
+impl Supply for Frames<'_> {
+    #[inline(always)]
+    fn run(&self, taker: impl Take, emitter: &mut Emitter, out: &mut Vec<u8>) -> Run {
+        self.template
+            .run(self.bytes, self.form, taker, emitter, out)
+    }
+}
+
+impl Supply for Content<'_> {
+    #[inline(always)]
+    fn run(&self, mut taker: impl Take, emitter: &mut Emitter, out: &mut Vec<u8>) -> Run {
+        taker.take(self, emitter, out);
+        Run {
+            frames: 1,
+            len: self.len(),
+        }
+    }
 }
 
 impl Template {

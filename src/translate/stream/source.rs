@@ -33,7 +33,7 @@ const SOURCES_MAX: usize = 256;
 impl Translator {
     /// Sources that stand beside the choices of a chunk.
     pub(super) fn sources_of_chunk(&mut self, chunk: &Root<'_>) {
-        for list in chunk.sources.into_iter().flatten() {
+        for list in chunk.sources() {
             for entry in list.items() {
                 self.sources.searched = true;
                 self.sources.add(entry);

@@ -1,65 +1,50 @@
-//! The members of a chunk that matter, each found in one pass over its object.
+//! The members of a chunk that matter, each found in one pass over its object. A later one of the
+//! same name counts; `null` is read as missing.
 
-use crate::json::{Kind, Value};
-
-/// A member: missing, `null`, or there. A later one of the same name counts.
-type Member<'a> = Option<Value<'a>>;
-
-fn present(value: Value<'_>) -> Member<'_> {
-    (!value.is_null()).then_some(value)
-}
+use crate::json::{Kind, Members, Names, Value};
 
 /// The root of an event.
-#[derive(Default)]
-pub(super) struct Root<'a> {
-    pub choices: Member<'a>,
-    pub usage: Member<'a>,
-    pub x_groq: Member<'a>,
-    pub error: Member<'a>,
-    pub base_resp: Member<'a>,
-    pub object: Member<'a>,
-    /// Lists of sources beside the choices.
-    pub sources: [Member<'a>; 3],
-    /// It names `choices` or `usage`, be they null.
-    answers: bool,
-    /// It names `message` or `detail`.
-    complains: bool,
-}
+pub(super) struct Root<'a>(Members<'a, 11>);
+
+static ROOT: Names<11> = Names::new([
+    "choices",
+    "usage",
+    "x_groq",
+    "error",
+    "base_resp",
+    "object",
+    "web_search",
+    "search_results",
+    "citations",
+    "message",
+    "detail",
+]);
 
 impl<'a> Root<'a> {
     pub fn of(root: Value<'a>) -> Self {
-        let mut view = Root::default();
         // Gemini wraps its errors in a list.
         let root = match root.kind() {
             Kind::Array => root.items().next().unwrap_or(root),
             _ => root,
         };
-        for (key, value) in root.entries() {
-            let place = match &*key.bytes() {
-                b"choices" => {
-                    view.answers = true;
-                    &mut view.choices
-                }
-                b"usage" => {
-                    view.answers = true;
-                    &mut view.usage
-                }
-                b"message" | b"detail" => {
-                    view.complains = true;
-                    continue;
-                }
-                b"x_groq" => &mut view.x_groq,
-                b"error" => &mut view.error,
-                b"base_resp" => &mut view.base_resp,
-                b"object" => &mut view.object,
-                b"web_search" => &mut view.sources[0],
-                b"search_results" => &mut view.sources[1],
-                b"citations" => &mut view.sources[2],
-                _ => continue,
-            };
-            *place = present(value);
-        }
-        view
+        Root(Members::of(root, &ROOT))
+    }
+
+    pub fn choices(&self) -> Option<Value<'a>> {
+        self.0.present(0)
+    }
+
+    pub fn usage(&self) -> Option<Value<'a>> {
+        self.0.present(1)
+    }
+
+    pub fn x_groq(&self) -> Option<Value<'a>> {
+        self.0.present(2)
+    }
+
+    /// Lists of sources beside the choices.
+    pub fn sources(&self) -> impl Iterator<Item = Value<'a>> {
+        (6..9).filter_map(|n| self.0.present(n))
     }
 
     /// Whether it is an error in one of the shapes that providers use.
@@ -69,31 +54,35 @@ impl<'a> Root<'a> {
                 .and_then(|c| c.as_u64())
                 .is_some_and(|c| c != 0)
         };
-        let object = self.object.and_then(|o| o.as_str());
+        // These count even where they are `null`.
+        let answers = || self.0.get(0).is_some() || self.0.get(1).is_some();
+        let complains = || self.0.get(9).is_some() || self.0.get(10).is_some();
         event == b"error"
-            || self.error.is_some()
-            || object.is_some_and(|o| o == "error")
-            || self.base_resp.is_some_and(broken)
-            || !self.answers && self.complains
+            || self.0.present(3).is_some()
+            || self.0.str(5).is_some_and(|o| o == "error")
+            || self.0.present(4).is_some_and(broken)
+            || !answers() && complains()
     }
 }
 
 /// One entry of `choices`.
-#[derive(Default)]
-pub(super) struct Choice<'a> {
-    pub delta: Member<'a>,
-    pub message: Member<'a>,
-    pub finish_reason: Member<'a>,
-    pub usage: Member<'a>,
-    pub logprobs: Member<'a>,
-    index: Member<'a>,
-}
+pub(super) struct Choice<'a>(Members<'a, 6>);
+
+static CHOICE: Names<6> = Names::new([
+    "delta",
+    "message",
+    "finish_reason",
+    "usage",
+    "logprobs",
+    "index",
+]);
 
 impl<'a> Choice<'a> {
     /// The entry of index 0, which may be left out.
     pub fn first(choices: Value<'a>) -> Option<Self> {
-        choices.items().map(Choice::of).find(|choice| {
-            let index = choice.index.and_then(|i| match i.raw() {
+        let mut all = choices.items().map(|c| Choice(Members::of(c, &CHOICE)));
+        all.find(|choice| {
+            let index = choice.0.present(5).and_then(|i| match i.raw() {
                 b"0" => Some(0),
                 _ => i.as_u64(),
             });
@@ -101,62 +90,87 @@ impl<'a> Choice<'a> {
         })
     }
 
-    fn of(choice: Value<'a>) -> Self {
-        let mut view = Choice::default();
-        for (key, value) in choice.entries() {
-            let place = match &*key.bytes() {
-                b"delta" => &mut view.delta,
-                b"message" => &mut view.message,
-                b"finish_reason" => &mut view.finish_reason,
-                b"usage" => &mut view.usage,
-                b"logprobs" => &mut view.logprobs,
-                b"index" => &mut view.index,
-                _ => continue,
-            };
-            *place = present(value);
-        }
-        view
+    pub fn delta(&self) -> Option<Value<'a>> {
+        self.0.present(0)
+    }
+
+    pub fn message(&self) -> Option<Value<'a>> {
+        self.0.present(1)
+    }
+
+    pub fn finish_reason(&self) -> Option<Value<'a>> {
+        self.0.present(2)
+    }
+
+    pub fn usage(&self) -> Option<Value<'a>> {
+        self.0.present(3)
+    }
+
+    pub fn logprobs(&self) -> Option<Value<'a>> {
+        self.0.present(4)
     }
 }
 
 /// A delta, or a whole message.
-#[derive(Default)]
-pub(super) struct Delta<'a> {
-    pub content: Member<'a>,
-    /// As [`REASONING`] names them.
-    pub reasoning: [Member<'a>; 3],
-    pub reasoning_details: Member<'a>,
-    pub refusal: Member<'a>,
-    pub tool_calls: Member<'a>,
-    pub function_call: Member<'a>,
-    pub annotations: Member<'a>,
-    pub audio: Member<'a>,
-    pub images: Member<'a>,
-}
+pub(super) struct Delta<'a>(Members<'a, 11>);
+
+static DELTA: Names<11> = Names::new([
+    REASONING[0],
+    REASONING[1],
+    REASONING[2],
+    "content",
+    "reasoning_details",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "annotations",
+    "audio",
+    "images",
+]);
 
 /// The fields in which providers send reasoning, in the order of trust.
 pub(super) const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"];
 
 impl<'a> Delta<'a> {
     pub fn of(delta: Value<'a>) -> Self {
-        let mut view = Delta::default();
-        for (key, value) in delta.entries() {
-            let place = match &*key.bytes() {
-                b"content" => &mut view.content,
-                b"reasoning_content" => &mut view.reasoning[0],
-                b"reasoning" => &mut view.reasoning[1],
-                b"reasoning_text" => &mut view.reasoning[2],
-                b"reasoning_details" => &mut view.reasoning_details,
-                b"refusal" => &mut view.refusal,
-                b"tool_calls" => &mut view.tool_calls,
-                b"function_call" => &mut view.function_call,
-                b"annotations" => &mut view.annotations,
-                b"audio" => &mut view.audio,
-                b"images" => &mut view.images,
-                _ => continue,
-            };
-            *place = present(value);
-        }
-        view
+        Delta(Members::of(delta, &DELTA))
+    }
+
+    /// What each of [`REASONING`] holds.
+    pub fn reasoning(&self) -> impl Iterator<Item = (&'static str, Option<Value<'a>>)> {
+        let names = REASONING.into_iter().enumerate();
+        names.map(|(n, name)| (name, self.0.present(n)))
+    }
+
+    pub fn content(&self) -> Option<Value<'a>> {
+        self.0.present(3)
+    }
+
+    pub fn reasoning_details(&self) -> Option<Value<'a>> {
+        self.0.present(4)
+    }
+
+    pub fn refusal(&self) -> Option<Value<'a>> {
+        self.0.present(5)
+    }
+
+    pub fn tool_calls(&self) -> Option<Value<'a>> {
+        self.0.present(6)
+    }
+
+    pub fn function_call(&self) -> Option<Value<'a>> {
+        self.0.present(7)
+    }
+
+    pub fn annotations(&self) -> Option<Value<'a>> {
+        self.0.present(8)
+    }
+
+    pub fn audio(&self) -> Option<Value<'a>> {
+        self.0.present(9)
+    }
+
+    pub fn images(&self) -> Option<Value<'a>> {
+        self.0.present(10)
     }
 }
