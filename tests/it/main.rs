@@ -19,6 +19,7 @@ mod sdk;
 mod sdk_script;
 mod strait;
 mod stream;
+mod syscalls;
 mod tidy;
 mod tls;
 mod vectors;
