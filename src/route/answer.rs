@@ -3,6 +3,9 @@
 use crate::error::{Error, Source};
 use crate::http::framing::{LAST_CHUNK, chunk_begin, chunk_end};
 use crate::http::head::write_response;
+use crate::http::websocket::encode;
+use crate::json::write;
+use crate::sse::{Frame, Frames};
 
 /// How the answer to one request is framed, fixed by the request's head.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,8 @@ pub struct Framing {
     pub keep_alive: bool,
     /// The request was `HEAD`: no body is sent.
     pub head_only: bool,
+    /// The request came over a WebSocket: there are no heads, and every event is a frame.
+    pub websocket: bool,
 }
 
 impl Framing {
@@ -37,6 +42,9 @@ impl Framing {
 
     /// Appends the answer for an error.
     pub fn error(&self, out: &mut Vec<u8>, error: &Error, more: &[(&str, &str)]) {
+        if self.websocket {
+            return error_event(out, error);
+        }
         let retry = error.retry_after_s.map(|s| s.to_string());
         let mut fields = vec![("x-strait-error-source", source_name(error.source))];
         if let Some(retry) = &retry {
@@ -47,6 +55,7 @@ impl Framing {
         }
         if error.status() == 426 {
             fields.push(("upgrade", "HTTP/1.1"));
+            fields.push(("sec-websocket-version", "13"));
         }
         fields.extend_from_slice(more);
         self.whole(
@@ -66,6 +75,9 @@ impl Framing {
         content_type: &str,
         more: &[(&str, &str)],
     ) {
+        if self.websocket {
+            return;
+        }
         let mut fields = vec![
             ("content-type", content_type),
             ("cache-control", "no-cache"),
@@ -81,7 +93,7 @@ impl Framing {
 
     /// Begins a piece of a stream's body; what is appended next belongs to it.
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
-        if self.http11 {
+        if self.is_chunked() {
             chunk_begin(out)
         } else {
             out.len()
@@ -90,16 +102,20 @@ impl Framing {
 
     /// Ends a piece begun by [`Framing::begin`]; an empty piece leaves no trace.
     pub fn end(&self, out: &mut Vec<u8>, begin: usize) {
-        if self.http11 {
+        if self.is_chunked() {
             chunk_end(out, begin);
         }
     }
 
     /// Ends the stream's body.
     pub fn last(&self, out: &mut Vec<u8>) {
-        if self.http11 {
+        if self.is_chunked() {
             out.extend_from_slice(LAST_CHUNK);
         }
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.http11 && !self.websocket
     }
 
     fn connection(&self, fields: &mut Vec<(&str, &str)>) {
@@ -109,6 +125,41 @@ impl Framing {
             fields.push(("connection", "keep-alive"));
         }
     }
+}
+
+/// Appends the event for an error before any output. Without a status Codex would overlook it and
+/// wait; the status means the same as over HTTP.
+fn error_event(out: &mut Vec<u8>, error: &Error) {
+    let frame = encode::begin(out);
+    out.extend_from_slice(b"{\"type\":\"error\",\"status\":");
+    write::uint(out, error.status().into());
+    out.extend_from_slice(b",\"error\":");
+    error.write_object(out);
+    if let Some(seconds) = error.retry_after_s {
+        out.extend_from_slice(b",\"headers\":{\"retry-after\":\"");
+        write::uint(out, seconds.into());
+        out.extend_from_slice(b"\"}");
+    }
+    out.push(b'}');
+    encode::end(out, frame);
+}
+
+/// Turns the whole server-sent events that stand in `out` behind `from` into frames.
+pub fn frames_of_events(out: &mut Vec<u8>, from: usize) {
+    let events = out.split_off(from);
+    let mut frame = |event: Frame<'_>| {
+        if event.data != b"[DONE]" {
+            match std::str::from_utf8(event.data) {
+                Ok(_) => encode::text(out, event.data),
+                Err(_) => encode::text(out, String::from_utf8_lossy(event.data).as_bytes()),
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    };
+    // Whoever let the events through limits their size, and taking a frame does not fail.
+    let mut frames = Frames::new();
+    let _ = frames.feed(&events, &mut frame);
+    let _ = frames.finish(&mut frame);
 }
 
 fn source_name(source: Source) -> &'static str {
@@ -125,6 +176,7 @@ pub fn refuse(error: &Error) -> Vec<u8> {
         http11: true,
         keep_alive: false,
         head_only: false,
+        websocket: false,
     };
     let mut out = Vec::new();
     framing.error(&mut out, error, &[]);

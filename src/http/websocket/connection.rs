@@ -1,6 +1,6 @@
 //! What is owed to the other side without being asked: pongs, and the end of the connection.
 
-use super::decode::{Decoder, Received};
+use super::decode::{Decoder, Received, Violation};
 use super::{CloseCode, encode};
 
 /// A message from the client.
@@ -18,6 +18,7 @@ pub enum Message {
 pub struct Connection {
     decoder: Decoder,
     closed: bool,
+    violation: Option<Violation>,
 }
 
 impl Connection {
@@ -26,6 +27,7 @@ impl Connection {
         Connection {
             decoder: Decoder::new(message_bytes_max),
             closed: false,
+            violation: None,
         }
     }
 
@@ -43,7 +45,10 @@ impl Connection {
                     encode::close_back(out, code);
                 }
                 Ok(None) => return None,
-                Err(violation) => self.close(violation.code(), &violation.to_string(), out),
+                Err(violation) => {
+                    self.violation = Some(violation);
+                    self.close(violation.code(), &violation.to_string(), out);
+                }
             }
         }
         *input = &[];
@@ -60,5 +65,15 @@ impl Connection {
     /// Whether a close frame was received or sent: only closing the socket is left.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether no message has begun.
+    pub fn is_between_messages(&self) -> bool {
+        self.decoder.is_between_messages()
+    }
+
+    /// What the client did wrong, if that closed the connection.
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation
     }
 }

@@ -164,6 +164,11 @@ impl Decoder {
         }
     }
 
+    /// Whether no message and no frame has begun.
+    pub fn is_between_messages(&self) -> bool {
+        self.head_len == 0 && self.frame.is_none() && self.begun.is_none()
+    }
+
     fn read_head(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, Violation> {
         while self.head_len < self.head_needed() {
             let Some((byte, rest)) = input.split_first() else {
