@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Source};
 use crate::http::framing::{LAST_CHUNK, chunk_begin, chunk_end};
-use crate::http::head::write_response;
+use crate::http::head::{RequestHead, write_response};
 use crate::http::websocket::encode;
 use crate::json::write;
 use crate::sse::{Frame, Frames};
@@ -10,14 +10,33 @@ use crate::sse::{Frame, Frames};
 /// How the answer to one request is framed, fixed by the request's head.
 #[derive(Clone, Copy, Debug)]
 pub struct Framing {
-    /// HTTP/1.1, so that chunked coding is understood.
-    pub http11: bool,
+    /// What carries it.
+    pub transport: Transport,
     /// The connection stays usable.
     pub keep_alive: bool,
     /// The request was `HEAD`: no body is sent.
     pub head_only: bool,
-    /// The request came over a WebSocket: there are no heads, and every event is a frame.
-    pub websocket: bool,
+}
+
+/// What carries an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// HTTP/1.0: a stream ends with the connection.
+    Http10,
+    /// HTTP/1.1: a stream is chunked.
+    Http11,
+    /// A WebSocket: there are no heads, and every event is a frame.
+    WebSocket,
+}
+
+impl Transport {
+    /// That of the answer to a request with this head.
+    pub fn of(head: &RequestHead) -> Transport {
+        match head.http11 {
+            true => Transport::Http11,
+            false => Transport::Http10,
+        }
+    }
 }
 
 impl Framing {
@@ -42,7 +61,7 @@ impl Framing {
 
     /// Appends the answer for an error.
     pub fn error(&self, out: &mut Vec<u8>, error: &Error, more: &[(&str, &str)]) {
-        if self.websocket {
+        if self.is_websocket() {
             return error_event(out, error);
         }
         let retry = error.retry_after_s.map(|s| s.to_string());
@@ -75,7 +94,7 @@ impl Framing {
         content_type: &str,
         more: &[(&str, &str)],
     ) {
-        if self.websocket {
+        if self.is_websocket() {
             return;
         }
         let mut fields = vec![
@@ -83,7 +102,7 @@ impl Framing {
             ("cache-control", "no-cache"),
         ];
         fields.push(("x-accel-buffering", "no"));
-        if self.http11 {
+        if self.is_chunked() {
             fields.push(("transfer-encoding", "chunked"));
         }
         fields.extend_from_slice(more);
@@ -114,14 +133,19 @@ impl Framing {
         }
     }
 
+    /// Whether the request came over a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        self.transport == Transport::WebSocket
+    }
+
     fn is_chunked(&self) -> bool {
-        self.http11 && !self.websocket
+        self.transport == Transport::Http11
     }
 
     fn connection(&self, fields: &mut Vec<(&str, &str)>) {
         if !self.keep_alive {
             fields.push(("connection", "close"));
-        } else if !self.http11 {
+        } else if self.transport == Transport::Http10 {
             fields.push(("connection", "keep-alive"));
         }
     }
@@ -173,10 +197,9 @@ fn source_name(source: Source) -> &'static str {
 /// A whole answer, with `connection: close`, for a head that could not be read.
 pub fn refuse(error: &Error) -> Vec<u8> {
     let framing = Framing {
-        http11: true,
+        transport: Transport::Http11,
         keep_alive: false,
         head_only: false,
-        websocket: false,
     };
     let mut out = Vec::new();
     framing.error(&mut out, error, &[]);

@@ -369,7 +369,7 @@ impl Attempt {
     }
 
     fn end_piece(&self, out: &mut Vec<u8>, begin: usize) {
-        if self.framing.websocket && self.mode.passes() {
+        if self.framing.is_websocket() && self.mode.passes() {
             answer::frames_of_events(out, begin);
         }
         self.framing.end(out, begin);
@@ -446,7 +446,7 @@ impl Attempt {
     fn object(&mut self, out: &mut Vec<u8>) -> Result<Step, Error> {
         let body = std::mem::take(&mut self.collected);
         let now = self.last_upstream;
-        if self.mode.passes() && self.framing.websocket {
+        if self.mode.passes() && self.framing.is_websocket() {
             return Err(upstream::broken("it is no stream"));
         }
         if self.mode.passes() {

@@ -12,8 +12,8 @@
 
 mod websocket;
 
-use super::answer::Framing;
 pub use super::answer::refuse;
+use super::answer::{Framing, Transport};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
@@ -121,10 +121,9 @@ impl Exchange {
         now: Instant,
     ) -> Self {
         let framing = Framing {
-            http11: head.http11,
+            transport: Transport::of(&head),
             keep_alive: head.keep_alive,
             head_only: head.method == "HEAD",
-            websocket: false,
         };
         let mut exchange = Self::begin(snapshot, head, framing, entropy, unix_s, now);
         if let Err(error) = exchange.admit() {

@@ -74,7 +74,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
     let requested = requested.unwrap_or_default();
     let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
     let sink = match translated.stream {
-        true if order.framing.websocket => Sink::WebSocket,
+        true if order.framing.is_websocket() => Sink::WebSocket,
         true => Sink::Sse,
         false => Sink::Json,
     };

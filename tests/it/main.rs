@@ -1,5 +1,6 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
+mod autobahn;
 mod cli;
 mod client;
 mod codex;

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Source};
 use crate::http::head::{RequestHead, write_response};
 use crate::http::websocket::{self, Refusal};
 use crate::json::Value;
-use crate::route::answer::Framing;
+use crate::route::answer::{Framing, Transport};
 use crate::route::conversation::{Conversation, Create};
 use crate::route::endpoint::Endpoint;
 use crate::route::prepare;
@@ -33,10 +33,9 @@ impl Exchange {
         now: Instant,
     ) -> Exchange {
         let framing = Framing {
-            http11: true,
+            transport: Transport::WebSocket,
             keep_alive: true,
             head_only: false,
-            websocket: true,
         };
         let mut exchange = Self::begin(snapshot, head, framing, entropy, unix_s, now);
         exchange.endpoint = Endpoint::Responses;
