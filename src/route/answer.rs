@@ -205,3 +205,35 @@ pub fn refuse(error: &Error) -> Vec<u8> {
     framing.error(&mut out, error, &[]);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_become_frames() {
+        let mut out = b"before".to_vec();
+        out.extend_from_slice(b"event: a\ndata: {\"a\":1}\n\n: comment\r\n\r\n");
+        out.extend_from_slice(b"data: {\r\ndata: }\r\n\r\ndata: \xff\n\ndata: [DONE]\n\n");
+        frames_of_events(&mut out, 6);
+        let expected = [
+            &b"before\x81\x07{\"a\":1}\x81\x03{\n}\x81\x03"[..],
+            "\u{fffd}".as_bytes(),
+        ];
+        assert_eq!(out, expected.concat());
+    }
+
+    #[test]
+    fn an_error_is_an_event_with_a_status() {
+        let error = Error::bad_request("no \"model\"").with_param("model");
+        let mut out = Vec::new();
+        error_event(&mut out, &error);
+        let event: serde_json::Value = serde_json::from_slice(&out[4..]).expect("JSON");
+        assert_eq!(
+            (&event["type"], &event["status"]),
+            (&"error".into(), &400.into())
+        );
+        assert_eq!(event["error"]["param"], "model");
+        assert!(event.get("headers").is_none());
+    }
+}
