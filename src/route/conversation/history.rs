@@ -38,7 +38,7 @@ impl History {
         }
         self.items.truncate(kept);
         self.before = kept;
-        if kept == 0 {
+        if previous.is_none() {
             self.id = None;
         }
         input.append_to(&mut self.items);
@@ -274,6 +274,18 @@ mod tests {
         // Without input and without a history the ordinary path says what is missing.
         let (body, _) = begin(&mut history, r#"{"type":"response.create"}"#).unwrap();
         assert!(body.get("input").is_none());
+    }
+
+    #[test]
+    fn a_response_without_items_can_be_continued_again_after_a_failure() {
+        let mut history = History::default();
+        begin(&mut history, r#"{"type":"response.create","input":[]}"#).unwrap();
+        history.keep(b"r1", b"");
+        let next = r#"{"type":"response.create","previous_response_id":"r1","input":[1]}"#;
+        for _ in 0..2 {
+            assert_eq!(begin(&mut history, next).unwrap().0["input"], json!([1]));
+            history.undo();
+        }
     }
 
     #[test]

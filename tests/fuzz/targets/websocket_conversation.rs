@@ -28,7 +28,10 @@ enum Step {
     /// Anything.
     Bytes(Vec<u8>),
     /// The provider answers what it was asked.
-    Answer { items: u8, end: End },
+    Answer {
+        items: u8,
+        end: End,
+    },
     /// Time passes up to the next deadline.
     Wait,
     Drain,
@@ -323,7 +326,10 @@ impl World {
         while let [first, len, tail @ ..] = rest {
             assert!(!closed, "nothing follows on a close frame");
             let (length, tail) = match len {
-                126 => (usize::from(u16::from_be_bytes([tail[0], tail[1]])), &tail[2..]),
+                126 => (
+                    usize::from(u16::from_be_bytes([tail[0], tail[1]])),
+                    &tail[2..],
+                ),
                 127 => panic!("a long frame"),
                 n => (usize::from(*n), tail),
             };

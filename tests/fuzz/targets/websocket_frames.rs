@@ -4,7 +4,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use strait::http::websocket::{Connection, Message, encode};
+use strait::http::websocket::{Connection, Message};
 use strait_fuzz::segmentations;
 
 /// Small, so that the limit is met.
@@ -63,7 +63,12 @@ fn shaped(data: &[u8]) -> Vec<u8> {
             }
         }
         bytes.extend_from_slice(&shape.mask);
-        bytes.extend(payload.iter().zip(shape.mask.iter().cycle()).map(|(b, k)| b ^ k));
+        bytes.extend(
+            payload
+                .iter()
+                .zip(shape.mask.iter().cycle())
+                .map(|(b, k)| b ^ k),
+        );
     }
     bytes
 }
@@ -145,7 +150,11 @@ fn naive(mut bytes: &[u8]) -> Said {
         let (digits, tail) = tail.split_at(wide);
         let (mask, tail) = tail.split_at(4);
         let long = digits.iter().fold(0u128, |n, b| n << 8 | u128::from(*b));
-        let length = if wide == 0 { u128::from(second & 0x7f) } else { long };
+        let length = if wide == 0 {
+            u128::from(second & 0x7f)
+        } else {
+            long
+        };
         if wide == 2 && length < 126 || wide == 8 && (length < 65_536 || length >> 63 != 0) {
             break 1002;
         }
