@@ -5,6 +5,7 @@
 //! ```text
 //! <kind>/one       a steady frame of the kind, one a feed
 //! <kind>/many      the same, 64 KiB a feed
+//! websocket/<kind> a frame of the kind, one a feed, for a WebSocket
 //! pipeline/<kind>  a frame of the kind: its chunk's framing off, translated, framed
 //! request          a Codex history of about 1 MiB; `count request` prints its length
 //! exchange/object  a small exchange, from the head to the log line
@@ -29,6 +30,7 @@ use strait::http::head::{self, BodyKind};
 use strait::json::Tape;
 use strait::provider::Profile;
 use strait::translate::request::{Context, translate};
+use strait::translate::stream::Sink;
 use transcript::{Carry, Read, Stream};
 
 #[global_allocator]
@@ -55,16 +57,26 @@ fn main() {
         None if case == "request" => requests(runs),
         Some(("exchange", which)) => exchanges(which, runs),
         Some(("head", which)) => read_heads(which, runs),
+        Some(("websocket", kind)) => {
+            let carry = carry(kind).expect("a kind");
+            frames(carry, runs, Read::Frames(1), Sink::WebSocket);
+        }
         Some(("pipeline", kind)) => pipeline(carry(kind).expect("a kind"), runs),
-        Some((kind, "one")) => frames(carry(kind).expect("a kind"), runs, Read::Frames(1)),
-        Some((kind, "many")) => frames(carry(kind).expect("a kind"), runs, Read::Bytes(64 << 10)),
+        Some((kind, "one")) => {
+            let carry = carry(kind).expect("a kind");
+            frames(carry, runs, Read::Frames(1), Sink::Sse);
+        }
+        Some((kind, "many")) => {
+            let carry = carry(kind).expect("a kind");
+            frames(carry, runs, Read::Bytes(64 << 10), Sink::Sse);
+        }
         _ => panic!("no such case: {case}"),
     }
 }
 
-fn frames(carry: Carry, runs: usize, read: Read) {
+fn frames(carry: Carry, runs: usize, read: Read, sink: Sink) {
     let stream = Stream::new(carry, FRAMES);
-    let (mut translator, mut out) = stream.opened();
+    let (mut translator, mut out) = stream.opened_into(sink);
     let reads = match read {
         Read::Frames(n) => stream.steady.reads(Read::Frames(n)),
         Read::Bytes(n) => stream.steady.first(runs).chunks(n).collect(),

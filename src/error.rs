@@ -36,6 +36,8 @@ pub enum Kind {
     Draining,
     /// A parameter is understood, but cannot be served here.
     Unsupported,
+    /// A page from elsewhere wants a WebSocket.
+    ForeignOrigin,
     /// The request head is larger than the limit.
     HeadTooLarge,
     /// The client's own key is missing or wrong.
@@ -79,6 +81,7 @@ impl Kind {
             Kind::ConnectFailed => (502, SERVER, SERVER, "connect_failed"),
             Kind::Draining => (503, SERVER, SERVER, "draining"),
             Kind::Unsupported => (400, INVALID, "unsupported_parameter", "unsupported"),
+            Kind::ForeignOrigin => (403, INVALID, "foreign_origin", "foreign_origin"),
             Kind::HeadTooLarge => (431, INVALID, "headers_too_large", "head_too_large"),
             Kind::InvalidKey => (
                 401,

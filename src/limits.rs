@@ -7,7 +7,8 @@ use std::time::Duration;
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most header fields in one head.
 pub const HEADERS_MAX: usize = 128;
-/// Largest request body, encoded or decoded, in bytes. Codex histories carry images.
+/// Largest request body, encoded or decoded, in bytes; on a WebSocket, the largest message, and the
+/// most that is remembered of a connection. Codex histories carry images.
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest ratio of decoded to encoded request body beyond [`BODY_RATIO_FLOOR_BYTES`]: what no
 /// honest JSON reaches and a decompression bomb needs.
@@ -44,6 +45,12 @@ pub const FINISH_GRACE: Duration = Duration::from_secs(5);
 pub const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time an idle keep-alive connection of a client is kept.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// Time a WebSocket is kept without a request on it. Codex keeps one for a whole session, and
+/// opens another when it finds it closed.
+pub const WEBSOCKET_IDLE: Duration = Duration::from_secs(3600);
+/// Silence of a client on a WebSocket without a response under way, after which it is sent a ping,
+/// and then given up.
+pub const PING_EVERY: Duration = Duration::from_secs(30);
 /// Time an idle upstream connection is kept: less than the usual 60 to 75 s of servers.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 /// Most idle connections kept per origin and worker.

@@ -10,7 +10,7 @@ use strait::config::Snapshot;
 use strait::http::framing::{BodyDecoder, Decoded, chunk_begin, chunk_end};
 use strait::http::head::{self, BodyKind, Parsed};
 use strait::provider::Profile;
-use strait::route::exchange::{Action, Exchange, Input};
+use strait::route::exchange::{Action, Exchange, Input, Machine};
 use strait::translate::stream::Translator;
 
 #[path = "../benches/common/transcript.rs"]

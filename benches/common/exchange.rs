@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use strait::config::{self, Snapshot};
 use strait::http::head::{self, Parsed};
-use strait::route::exchange::{Action, Exchange, Input};
+use strait::route::exchange::{Action, Exchange, Input, Machine};
 
 const CONFIG: &str = "[providers.p]\nprofile = \"openai-compatible\"\n\
 base_url = \"http://127.0.0.1:1/v1\"\napi_key = \"sk-bench\"\n[models]\n\"*\" = \"p/*\"\n";
@@ -71,7 +71,7 @@ impl Talk {
                     Some(read) => exchange.handle(Input::UpstreamBytes(read), now),
                     None => panic!("the answer is whole"),
                 },
-                Action::CloseUpstream | Action::ReleaseUpstream => {}
+                Action::CloseUpstream | Action::ReleaseUpstream | Action::Record(_) => {}
                 Action::Done { .. } => break,
             }
         }

@@ -151,7 +151,12 @@ impl Stream {
 
     /// A translator that has seen the opening, and the buffer it writes to, emptied.
     pub fn opened(&self) -> (Translator, Vec<u8>) {
-        let mut translator = Translator::new(plan());
+        self.opened_into(Sink::Sse)
+    }
+
+    /// The same for another kind of stream.
+    pub fn opened_into(&self, sink: Sink) -> (Translator, Vec<u8>) {
+        let mut translator = Translator::new(Plan { sink, ..plan() });
         let mut out = Vec::with_capacity(256 * 1024);
         for piece in self.opening.reads(Read::Frames(1)) {
             translator.feed(piece, &mut out).expect("a good stream");

@@ -7,6 +7,10 @@ pub fn print(snapshot: &Snapshot) {
     let listen: Vec<String> = snapshot.listen.iter().map(|a| a.to_string()).collect();
     say!("listen     {}", listen.join(", "));
     say!("workers    {}", snapshot.workers);
+    say!(
+        "websocket  {}",
+        if snapshot.websocket { "on" } else { "off" }
+    );
     let names: Vec<&str> = snapshot.keys.iter().map(|k| k.name.as_str()).collect();
     let open = "none: open to everyone who reaches the address";
     say!(

@@ -4,8 +4,13 @@ use crate::config::Snapshot;
 use std::process::{Command, ExitCode};
 
 /// What Codex needs to know of the Strait at `base`, as dotted keys and TOML values; `open`:
-/// it asks for no key.
-pub fn settings(base: &str, model: &str, open: bool) -> Vec<(&'static str, String)> {
+/// it asks for no key; `websocket`: it speaks that, too.
+pub fn settings(
+    base: &str,
+    model: &str,
+    open: bool,
+    websocket: bool,
+) -> Vec<(&'static str, String)> {
     let quoted = |text: &str| format!("{text:?}");
     let mut settings = vec![
         ("model", quoted(model)),
@@ -19,6 +24,9 @@ pub fn settings(base: &str, model: &str, open: bool) -> Vec<(&'static str, Strin
             quoted(&format!("{base}/models")),
         ),
     ];
+    if websocket {
+        settings.push(("model_providers.strait.supports_websockets", "true".into()));
+    }
     if open {
         // Codex fetches the catalog only with a key of some kind; an open Strait ignores it.
         settings.push((
@@ -42,7 +50,7 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
         Some(address) => format!("http://{address}/v1"),
         None => "http://127.0.0.1:8787/v1".into(),
     };
-    let settings = settings(&base, &model, snapshot.keys.is_empty());
+    let settings = settings(&base, &model, snapshot.keys.is_empty(), snapshot.websocket);
     if arguments.is_empty() {
         print(&settings);
         return ExitCode::SUCCESS;

@@ -17,6 +17,7 @@ pub struct Draft {
     pub seal_key: Option<Spanned<String>>,
     pub timeouts: TimeoutsDraft,
     pub ca_file: Option<Spanned<String>>,
+    pub websocket: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]

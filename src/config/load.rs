@@ -169,6 +169,7 @@ impl Loader<'_> {
             seal_key,
             timeouts,
             ca_file,
+            websocket: draft.websocket.unwrap_or(true),
         })
     }
 

@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// A PEM file of further certificate authorities for upstream TLS.
     pub ca_file: Option<PathBuf>,
+    /// Whether `GET /v1/responses` may become a WebSocket; else it is a 426.
+    pub websocket: bool,
 }
 
 impl Snapshot {
@@ -130,6 +132,7 @@ impl Snapshot {
                 drain: limits::DRAIN_TIMEOUT,
             },
             ca_file: None,
+            websocket: true,
         }
     }
 

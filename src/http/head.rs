@@ -336,9 +336,11 @@ fn keeps_alive(headers: &Headers, http11: bool) -> bool {
 /// A status with its reason phrase, e.g. `200 OK`.
 pub fn status_line(status: u16) -> &'static str {
     match status {
+        101 => "101 Switching Protocols",
         200 => "200 OK",
         400 => "400 Bad Request",
         401 => "401 Unauthorized",
+        403 => "403 Forbidden",
         404 => "404 Not Found",
         405 => "405 Method Not Allowed",
         408 => "408 Request Timeout",

@@ -2,17 +2,41 @@
 
 use crate::error::{Error, Source};
 use crate::http::framing::{LAST_CHUNK, chunk_begin, chunk_end};
-use crate::http::head::write_response;
+use crate::http::head::{RequestHead, write_response};
+use crate::http::websocket::encode;
+use crate::json::write;
+use crate::sse::{Frame, Frames};
 
 /// How the answer to one request is framed, fixed by the request's head.
 #[derive(Clone, Copy, Debug)]
 pub struct Framing {
-    /// HTTP/1.1, so that chunked coding is understood.
-    pub http11: bool,
+    /// What carries it.
+    pub transport: Transport,
     /// The connection stays usable.
     pub keep_alive: bool,
     /// The request was `HEAD`: no body is sent.
     pub head_only: bool,
+}
+
+/// What carries an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// HTTP/1.0: a stream ends with the connection.
+    Http10,
+    /// HTTP/1.1: a stream is chunked.
+    Http11,
+    /// A WebSocket: there are no heads, and every event is a frame.
+    WebSocket,
+}
+
+impl Transport {
+    /// That of the answer to a request with this head.
+    pub fn of(head: &RequestHead) -> Transport {
+        match head.http11 {
+            true => Transport::Http11,
+            false => Transport::Http10,
+        }
+    }
 }
 
 impl Framing {
@@ -37,6 +61,9 @@ impl Framing {
 
     /// Appends the answer for an error.
     pub fn error(&self, out: &mut Vec<u8>, error: &Error, more: &[(&str, &str)]) {
+        if self.is_websocket() {
+            return error_event(out, error);
+        }
         let retry = error.retry_after_s.map(|s| s.to_string());
         let mut fields = vec![("x-strait-error-source", source_name(error.source))];
         if let Some(retry) = &retry {
@@ -47,6 +74,7 @@ impl Framing {
         }
         if error.status() == 426 {
             fields.push(("upgrade", "HTTP/1.1"));
+            fields.push(("sec-websocket-version", "13"));
         }
         fields.extend_from_slice(more);
         self.whole(
@@ -66,12 +94,15 @@ impl Framing {
         content_type: &str,
         more: &[(&str, &str)],
     ) {
+        if self.is_websocket() {
+            return;
+        }
         let mut fields = vec![
             ("content-type", content_type),
             ("cache-control", "no-cache"),
         ];
         fields.push(("x-accel-buffering", "no"));
-        if self.http11 {
+        if self.is_chunked() {
             fields.push(("transfer-encoding", "chunked"));
         }
         fields.extend_from_slice(more);
@@ -81,7 +112,7 @@ impl Framing {
 
     /// Begins a piece of a stream's body; what is appended next belongs to it.
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
-        if self.http11 {
+        if self.is_chunked() {
             chunk_begin(out)
         } else {
             out.len()
@@ -90,25 +121,69 @@ impl Framing {
 
     /// Ends a piece begun by [`Framing::begin`]; an empty piece leaves no trace.
     pub fn end(&self, out: &mut Vec<u8>, begin: usize) {
-        if self.http11 {
+        if self.is_chunked() {
             chunk_end(out, begin);
         }
     }
 
     /// Ends the stream's body.
     pub fn last(&self, out: &mut Vec<u8>) {
-        if self.http11 {
+        if self.is_chunked() {
             out.extend_from_slice(LAST_CHUNK);
         }
+    }
+
+    /// Whether the request came over a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        self.transport == Transport::WebSocket
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.transport == Transport::Http11
     }
 
     fn connection(&self, fields: &mut Vec<(&str, &str)>) {
         if !self.keep_alive {
             fields.push(("connection", "close"));
-        } else if !self.http11 {
+        } else if self.transport == Transport::Http10 {
             fields.push(("connection", "keep-alive"));
         }
     }
+}
+
+/// Appends the event for an error before any output. Without a status Codex would overlook it and
+/// wait; the status means the same as over HTTP.
+fn error_event(out: &mut Vec<u8>, error: &Error) {
+    let frame = encode::begin(out);
+    out.extend_from_slice(b"{\"type\":\"error\",\"status\":");
+    write::uint(out, error.status().into());
+    out.extend_from_slice(b",\"error\":");
+    error.write_object(out);
+    if let Some(seconds) = error.retry_after_s {
+        out.extend_from_slice(b",\"headers\":{\"retry-after\":\"");
+        write::uint(out, seconds.into());
+        out.extend_from_slice(b"\"}");
+    }
+    out.push(b'}');
+    encode::end(out, frame);
+}
+
+/// Turns the whole server-sent events that stand in `out` behind `from` into frames.
+pub fn frames_of_events(out: &mut Vec<u8>, from: usize) {
+    let events = out.split_off(from);
+    let mut frame = |event: Frame<'_>| {
+        if event.data != b"[DONE]" {
+            match std::str::from_utf8(event.data) {
+                Ok(_) => encode::text(out, event.data),
+                Err(_) => encode::text(out, String::from_utf8_lossy(event.data).as_bytes()),
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    };
+    // Whoever let the events through limits their size, and taking a frame does not fail.
+    let mut frames = Frames::new();
+    let _ = frames.feed(&events, &mut frame);
+    let _ = frames.finish(&mut frame);
 }
 
 fn source_name(source: Source) -> &'static str {
@@ -122,11 +197,43 @@ fn source_name(source: Source) -> &'static str {
 /// A whole answer, with `connection: close`, for a head that could not be read.
 pub fn refuse(error: &Error) -> Vec<u8> {
     let framing = Framing {
-        http11: true,
+        transport: Transport::Http11,
         keep_alive: false,
         head_only: false,
     };
     let mut out = Vec::new();
     framing.error(&mut out, error, &[]);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_become_frames() {
+        let mut out = b"before".to_vec();
+        out.extend_from_slice(b"event: a\ndata: {\"a\":1}\n\n: comment\r\n\r\n");
+        out.extend_from_slice(b"data: {\r\ndata: }\r\n\r\ndata: \xff\n\ndata: [DONE]\n\n");
+        frames_of_events(&mut out, 6);
+        let expected = [
+            &b"before\x81\x07{\"a\":1}\x81\x03{\n}\x81\x03"[..],
+            "\u{fffd}".as_bytes(),
+        ];
+        assert_eq!(out, expected.concat());
+    }
+
+    #[test]
+    fn an_error_is_an_event_with_a_status() {
+        let error = Error::bad_request("no \"model\"").with_param("model");
+        let mut out = Vec::new();
+        error_event(&mut out, &error);
+        let event: serde_json::Value = serde_json::from_slice(&out[4..]).expect("JSON");
+        assert_eq!(
+            (&event["type"], &event["status"]),
+            (&"error".into(), &400.into())
+        );
+        assert_eq!(event["error"]["param"], "model");
+        assert!(event.get("headers").is_none());
+    }
 }

@@ -1,6 +1,6 @@
 //! One try upstream: the request for one target, and its answer on the way to the client.
 
-use super::answer::Framing;
+use super::answer::{self, Framing};
 use super::mode::Mode;
 use super::prepare::{Order, prepare};
 use super::upstream::{self, Answer, Piece};
@@ -237,7 +237,7 @@ impl Attempt {
         let begin = self.framing.begin(out);
         // A committed machine turns every error into its terminal event.
         let _ = self.finish(UpstreamEnd::Broken(error), out);
-        self.framing.end(out, begin);
+        self.end_piece(out, begin);
         self.framing.last(out);
         self.over = true;
     }
@@ -280,6 +280,11 @@ impl Attempt {
     /// Token counts, once known.
     pub fn usage(&self) -> Option<Usage> {
         self.mode.usage()
+    }
+
+    /// The id of the response that the client got to its end, and its items.
+    pub fn response(&self) -> Option<(&[u8], &[u8])> {
+        self.mode.response()
     }
 
     /// What was dropped or changed, of the request and of the answer.
@@ -346,7 +351,7 @@ impl Attempt {
             }
         } else {
             self.head_sent = true;
-            self.framing.end(out, begin);
+            self.end_piece(out, begin);
             if let Ok(true) = result {
                 self.framing.last(out);
             }
@@ -361,6 +366,13 @@ impl Attempt {
             }
             false => Ok(Step::More),
         }
+    }
+
+    fn end_piece(&self, out: &mut Vec<u8>, begin: usize) {
+        if self.framing.is_websocket() && self.mode.passes() {
+            answer::frames_of_events(out, begin);
+        }
+        self.framing.end(out, begin);
     }
 
     fn stream_head(&self, out: &mut Vec<u8>) {
@@ -434,6 +446,9 @@ impl Attempt {
     fn object(&mut self, out: &mut Vec<u8>) -> Result<Step, Error> {
         let body = std::mem::take(&mut self.collected);
         let now = self.last_upstream;
+        if self.mode.passes() && self.framing.is_websocket() {
+            return Err(upstream::broken("it is no stream"));
+        }
         if self.mode.passes() {
             self.mode.look_at_object(&body);
             self.whole(200, &body, out);

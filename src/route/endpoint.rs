@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{BodyKind, RequestHead};
+use crate::http::websocket;
 use crate::limits;
 
 /// What a request asks for.
@@ -15,14 +16,26 @@ pub enum Endpoint {
     Models,
     /// `GET /readyz`: the process takes requests.
     Ready,
-    /// `POST /v1/responses`
+    /// `POST /v1/responses`, or the same over a WebSocket.
     Responses,
+    /// The same over a WebSocket with `generate: false`: only an id for the next one to name.
+    WarmUp,
+    /// `GET /v1/responses` that asks for a WebSocket.
+    WebSocket,
 }
 
 impl Endpoint {
     /// Whether the endpoint answers without a client key.
     pub fn is_open(self) -> bool {
         matches!(self, Endpoint::Health | Endpoint::Ready)
+    }
+
+    /// Whether the answer is a model's business.
+    pub fn needs_model(self) -> bool {
+        matches!(
+            self,
+            Endpoint::Chat | Endpoint::Responses | Endpoint::WarmUp
+        )
     }
 
     /// Judges the head: path, then method, then media type and announced size. Nothing of the
@@ -39,13 +52,8 @@ impl Endpoint {
                 return Err(Error::new(Source::Downstream, Kind::NotFound, message));
             }
         };
-        if endpoint == Endpoint::Responses && wants_websocket(head) {
-            // Codex falls back to HTTP at once on a 426, and after seven tries on anything else.
-            return Err(Error::new(
-                Source::Gateway,
-                Kind::UpgradeRequired,
-                "The WebSocket transport is not served here; use HTTP.",
-            ));
+        if endpoint == Endpoint::Responses && websocket::is_asked_for(head) {
+            return Ok(Endpoint::WebSocket);
         }
         if head.method != method && !(method == "GET" && head.method == "HEAD") {
             let message = format!("{} takes {method}, not {}.", head.path, head.method);
@@ -60,14 +68,6 @@ impl Endpoint {
         }
         Ok(endpoint)
     }
-}
-
-fn wants_websocket(head: &RequestHead) -> bool {
-    head.method == "GET"
-        && head
-            .headers
-            .get("upgrade")
-            .is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
 }
 
 fn judge_body(head: &RequestHead) -> Result<(), Error> {

@@ -6,17 +6,18 @@
 //!           └─ refused, or answered without a provider ────┘
 //! ```
 //!
-//! One [`Input`], then [`Exchange::poll`] until it says [`Action::Wait`], [`Action::ReadClient`],
-//! [`Action::Connect`], [`Action::ToUpstream`] or [`Action::Done`]. Nothing here sees a socket or
-//! a clock. Until the first output event ("commit") an error is an HTTP status, and another target
-//! of the chain may be tried; after it, an error is the stream's terminal event, and nothing is
-//! ever replayed.
+//! Until the first output event ("commit") an error is an HTTP status, and another target of the
+//! chain may be tried; after it, an error is the stream's terminal event, and nothing is ever
+//! replayed.
 
-use super::answer::Framing;
+mod websocket;
+
 pub use super::answer::refuse;
+use super::answer::{Framing, Transport};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
+pub use super::machine::{Action, Input, Machine};
 use super::prepare::Order;
 use crate::config::{Origin, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
@@ -27,60 +28,9 @@ use crate::json::{Tape, Value, write};
 use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::Usage;
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What happened; one at a time, then drain [`Exchange::poll`].
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// The client closed or reset its connection.
-    ClientGone,
-    /// An upstream connection is there; `reused` if it comes from the pool.
-    Connected {
-        /// Whether it was used before, so that it may be stale.
-        reused: bool,
-    },
-    /// No upstream connection could be made; a phrase for the operator.
-    ConnectFailed(&'a str),
-    /// The bytes of the last [`Action::ToUpstream`] were written.
-    RequestSent,
-    /// Bytes from upstream, as they came.
-    UpstreamBytes(&'a [u8]),
-    /// Upstream closed its side cleanly.
-    UpstreamEof,
-    /// The upstream connection broke, on read or write; a phrase for the operator.
-    UpstreamBroken(&'a str),
-    /// [`Exchange::deadline`] has passed.
-    Deadline,
-    /// The drain time is over: end now.
-    Drain,
-}
-
-/// What the shell is to do next.
-#[derive(Debug)]
-pub enum Action {
-    /// Open or lease a connection; answer with `Connected` or `ConnectFailed`.
-    Connect(Origin),
-    /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
-    ToUpstream(Bytes),
-    /// Write [`Exchange::take_output`] to the client, then poll again.
-    ToClient,
-    /// Drop the upstream connection: its state is not usable again.
-    CloseUpstream,
-    /// Give the upstream connection back to the pool.
-    ReleaseUpstream,
-    /// Read from the client and call [`Exchange::client_bytes`].
-    ReadClient,
-    /// Wait for bytes from upstream, for the client to leave, or for the deadline.
-    Wait,
-    /// Over. The client's connection may serve another request, or must be closed.
-    Done {
-        /// Whether the client's connection may be used again.
-        keep_alive: bool,
-    },
-}
 
 /// Where the exchange stands.
 #[derive(Debug, PartialEq)]
@@ -171,11 +121,26 @@ impl Exchange {
         now: Instant,
     ) -> Self {
         let framing = Framing {
-            http11: head.http11,
+            transport: Transport::of(&head),
             keep_alive: head.keep_alive,
             head_only: head.method == "HEAD",
         };
-        let mut exchange = Exchange {
+        let mut exchange = Self::begin(snapshot, head, framing, entropy, unix_s, now);
+        if let Err(error) = exchange.admit() {
+            exchange.refuse_request(&error);
+        }
+        exchange
+    }
+
+    fn begin(
+        snapshot: Arc<Snapshot>,
+        head: RequestHead,
+        framing: Framing,
+        entropy: [u8; 32],
+        unix_s: u64,
+        now: Instant,
+    ) -> Self {
+        Exchange {
             decoder: BodyDecoder::new(head.body),
             endpoint: Endpoint::Health,
             snapshot,
@@ -196,15 +161,24 @@ impl Exchange {
             out: Vec::new(),
             client_gone: false,
             log: Log::default(),
-        };
-        if let Err(error) = exchange.admit() {
-            exchange.refuse_request(&error);
         }
-        exchange
     }
 
     fn admit(&mut self) -> Result<(), Error> {
         self.endpoint = Endpoint::of(&self.head)?;
+        if self.endpoint == Endpoint::WebSocket && !self.snapshot.websocket {
+            return Err(websocket::not_served());
+        }
+        self.authorize()?;
+        if matches!(self.head.body, BodyKind::None | BodyKind::Length(0)) {
+            self.body_complete();
+        } else if self.head.expect_continue {
+            self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        Ok(())
+    }
+
+    fn authorize(&mut self) -> Result<(), Error> {
         if !self.endpoint.is_open() {
             let presented = self.head.headers.get("authorization").and_then(|value| {
                 let (scheme, key) = value.split_once(' ')?;
@@ -218,163 +192,7 @@ impl Exchange {
                 }
             }
         }
-        if self.head.body == BodyKind::None {
-            self.body_complete();
-        } else if self.head.expect_continue {
-            self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
         Ok(())
-    }
-
-    /// Takes bytes that follow the head on the client's connection; returns how many belong to
-    /// this request. The rest is the next request.
-    pub fn client_bytes(&mut self, bytes: &[u8], now: Instant) -> usize {
-        self.last = now;
-        if self.phase != Phase::Body {
-            return 0;
-        }
-        self.deadline = Some(now + limits::CLIENT_READ_TIMEOUT);
-        let mut rest = bytes;
-        loop {
-            match self.decoder.next(&mut rest) {
-                Ok(Decoded::Data(data)) => {
-                    if self.body.len() + data.len() > limits::BODY_BYTES_MAX {
-                        self.refuse_request(&endpoint::too_large());
-                        return bytes.len();
-                    }
-                    self.body.extend_from_slice(data);
-                }
-                Ok(Decoded::NeedMore) => return bytes.len(),
-                Ok(Decoded::End) => {
-                    self.body_complete();
-                    return bytes.len() - rest.len();
-                }
-                Err(e) => {
-                    let message = format!("The request body's framing is broken: {e}.");
-                    self.refuse_request(&Error::bad_request(message));
-                    return bytes.len();
-                }
-            }
-        }
-    }
-
-    /// Takes one input.
-    pub fn handle(&mut self, input: Input<'_>, now: Instant) {
-        self.last = now;
-        match input {
-            Input::ClientGone => self.client_left(),
-            Input::Connected { reused } => self.connected(reused, now),
-            Input::ConnectFailed(why) => {
-                let message = format!("The provider could not be reached: {why}.");
-                self.fail(
-                    Error::new(Source::Upstream, Kind::ConnectFailed, message),
-                    now,
-                );
-            }
-            Input::RequestSent => {
-                self.phase = Phase::Answering;
-                self.step(now, |attempt, out| attempt.sent(now, out));
-            }
-            Input::UpstreamBytes(bytes) => self.upstream_bytes(bytes, now),
-            Input::UpstreamEof => self.upstream_closed(None, now),
-            Input::UpstreamBroken(why) => self.upstream_closed(Some(why), now),
-            Input::Deadline => self.deadline_passed(now),
-            Input::Drain => {
-                let message = "The gateway is shutting down; try again.";
-                let error = Error::new(Source::Gateway, Kind::Draining, message);
-                self.framing.keep_alive = false;
-                match self.phase {
-                    Phase::Body => self.refuse_request(&error),
-                    Phase::Tail | Phase::Over => self.over(),
-                    _ => self.give_up(error, now),
-                }
-            }
-        }
-    }
-
-    /// The next thing to do.
-    pub fn poll(&mut self) -> Action {
-        if !self.out.is_empty() && !self.client_gone {
-            return Action::ToClient;
-        }
-        if let Some(action) = self.pending.pop_front() {
-            return action;
-        }
-        match self.phase {
-            Phase::Body => Action::ReadClient,
-            Phase::Over if self.upstream_open => {
-                self.upstream_open = false;
-                match self.attempt.as_ref().is_some_and(Attempt::reusable) {
-                    true => Action::ReleaseUpstream,
-                    false => Action::CloseUpstream,
-                }
-            }
-            Phase::Over => Action::Done {
-                keep_alive: self.framing.keep_alive && !self.client_gone,
-            },
-            _ => Action::Wait,
-        }
-    }
-
-    /// The bytes for the client, or an empty buffer that [`Exchange::recycle`] has lent.
-    pub fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
-    }
-
-    /// Lends a buffer for the next output; what is in it goes.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.out.is_empty() {
-            buffer.clear();
-            self.out = buffer;
-        }
-    }
-
-    /// Whether a stream is asked of the provider, so that the answer may take long.
-    pub fn streams(&self) -> bool {
-        self.attempt.as_ref().is_some_and(Attempt::streams)
-    }
-
-    /// When to call [`Input::Deadline`], if nothing else happens before. It mostly moves later
-    /// while bytes flow, so a timer that fires early just looks again.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// One line for the log, once over: `key=value` pairs, no secrets, no content.
-    pub fn record(&self) -> String {
-        let log = &self.log;
-        let took = self.last.duration_since(self.started).as_millis();
-        let mut line = Vec::with_capacity(256);
-        line.extend_from_slice(self.head.method.as_bytes());
-        line.push(b' ');
-        line.extend_from_slice(self.head.path.as_bytes());
-        let number = |line: &mut Vec<u8>, name: &str, value: u64| {
-            line.extend_from_slice(name.as_bytes());
-            write::uint(line, value);
-        };
-        let text = |line: &mut Vec<u8>, name: &str, value: &str| {
-            if !value.is_empty() {
-                line.extend_from_slice(name.as_bytes());
-                quote(line, value);
-            }
-        };
-        number(&mut line, " status=", log.status.into());
-        line.extend_from_slice(b" outcome=");
-        line.extend_from_slice(log.outcome.as_bytes());
-        number(&mut line, " ms=", took.try_into().unwrap_or(u64::MAX));
-        number(&mut line, " attempts=", log.attempts.into());
-        text(&mut line, " model=", &log.model);
-        text(&mut line, " target=", &log.target);
-        text(&mut line, " key=", &log.key);
-        if let Some(u) = log.usage {
-            number(&mut line, " input=", u.input);
-            number(&mut line, " cached=", u.cached);
-            number(&mut line, " output=", u.output);
-            number(&mut line, " reasoning=", u.reasoning);
-        }
-        text(&mut line, " diagnostics=", &log.diagnostics);
-        text(&mut line, " detail=", &log.detail);
-        String::from_utf8(line).unwrap_or_default()
     }
 
     fn body_complete(&mut self) {
@@ -386,7 +204,10 @@ impl Exchange {
 
     /// Answers what needs no provider; starts the first attempt of what does.
     fn route(&mut self, body: Vec<u8>) -> Result<(), Error> {
-        if !matches!(self.endpoint, Endpoint::Responses | Endpoint::Chat) {
+        if self.endpoint == Endpoint::WebSocket {
+            return self.change_protocol();
+        }
+        if !self.endpoint.needs_model() {
             self.log.status = 200;
             self.log.outcome = "answered";
             local::answer(
@@ -413,6 +234,10 @@ impl Exchange {
             .resolve(&model)
             .ok_or_else(|| local::unknown_model(&model))?;
         self.log.model = model;
+        if self.endpoint == Endpoint::WarmUp {
+            self.warm_up(request);
+            return Ok(());
+        }
         self.chain = chain.into_iter();
         self.attempt(request, &body)?;
         self.keep_for_others(body);
@@ -631,6 +456,157 @@ impl Exchange {
         self.pending.clear();
         self.deadline = None;
         self.body = Vec::new();
+    }
+}
+
+impl Machine for Exchange {
+    fn client_bytes(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.last = now;
+        if self.phase != Phase::Body {
+            return 0;
+        }
+        self.deadline = Some(now + limits::CLIENT_READ_TIMEOUT);
+        let mut rest = bytes;
+        loop {
+            match self.decoder.next(&mut rest) {
+                Ok(Decoded::Data(data)) => {
+                    if self.body.len() + data.len() > limits::BODY_BYTES_MAX {
+                        self.refuse_request(&endpoint::too_large());
+                        return bytes.len();
+                    }
+                    self.body.extend_from_slice(data);
+                }
+                Ok(Decoded::NeedMore) => return bytes.len(),
+                Ok(Decoded::End) => {
+                    self.body_complete();
+                    return bytes.len() - rest.len();
+                }
+                Err(e) => {
+                    let message = format!("The request body's framing is broken: {e}.");
+                    self.refuse_request(&Error::bad_request(message));
+                    return bytes.len();
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>, now: Instant) {
+        self.last = now;
+        match input {
+            Input::ClientGone => self.client_left(),
+            Input::Connected { reused } => self.connected(reused, now),
+            Input::ConnectFailed(why) => {
+                let message = format!("The provider could not be reached: {why}.");
+                self.fail(
+                    Error::new(Source::Upstream, Kind::ConnectFailed, message),
+                    now,
+                );
+            }
+            Input::RequestSent => {
+                self.phase = Phase::Answering;
+                self.step(now, |attempt, out| attempt.sent(now, out));
+            }
+            Input::UpstreamBytes(bytes) => self.upstream_bytes(bytes, now),
+            Input::UpstreamEof => self.upstream_closed(None, now),
+            Input::UpstreamBroken(why) => self.upstream_closed(Some(why), now),
+            Input::Deadline => self.deadline_passed(now),
+            Input::Drain => {
+                let message = "The gateway is shutting down; try again.";
+                let error = Error::new(Source::Gateway, Kind::Draining, message);
+                self.framing.keep_alive = false;
+                match self.phase {
+                    Phase::Body => self.refuse_request(&error),
+                    Phase::Tail | Phase::Over => self.over(),
+                    _ => self.give_up(error, now),
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Action {
+        if !self.out.is_empty() && !self.client_gone {
+            return Action::ToClient;
+        }
+        if let Some(action) = self.pending.pop_front() {
+            return action;
+        }
+        match self.phase {
+            Phase::Body => Action::ReadClient,
+            Phase::Over if self.upstream_open => {
+                self.upstream_open = false;
+                match self.attempt.as_ref().is_some_and(Attempt::reusable) {
+                    true => Action::ReleaseUpstream,
+                    false => Action::CloseUpstream,
+                }
+            }
+            Phase::Over => Action::Done {
+                keep_alive: self.framing.keep_alive && !self.client_gone,
+            },
+            _ => Action::Wait,
+        }
+    }
+
+    fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.out.is_empty() {
+            buffer.clear();
+            self.out = buffer;
+        }
+    }
+
+    fn client_is_silent(&self) -> bool {
+        self.streams()
+    }
+
+    fn streams(&self) -> bool {
+        self.attempt.as_ref().is_some_and(Attempt::streams)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn rests(&self) -> bool {
+        false
+    }
+
+    fn record(&self) -> String {
+        let log = &self.log;
+        let took = self.last.duration_since(self.started).as_millis();
+        let mut line = Vec::with_capacity(256);
+        line.extend_from_slice(self.head.method.as_bytes());
+        line.push(b' ');
+        line.extend_from_slice(self.head.path.as_bytes());
+        let number = |line: &mut Vec<u8>, name: &str, value: u64| {
+            line.extend_from_slice(name.as_bytes());
+            write::uint(line, value);
+        };
+        let text = |line: &mut Vec<u8>, name: &str, value: &str| {
+            if !value.is_empty() {
+                line.extend_from_slice(name.as_bytes());
+                quote(line, value);
+            }
+        };
+        number(&mut line, " status=", log.status.into());
+        line.extend_from_slice(b" outcome=");
+        line.extend_from_slice(log.outcome.as_bytes());
+        number(&mut line, " ms=", took.try_into().unwrap_or(u64::MAX));
+        number(&mut line, " attempts=", log.attempts.into());
+        text(&mut line, " model=", &log.model);
+        text(&mut line, " target=", &log.target);
+        text(&mut line, " key=", &log.key);
+        if let Some(u) = log.usage {
+            number(&mut line, " input=", u.input);
+            number(&mut line, " cached=", u.cached);
+            number(&mut line, " output=", u.output);
+            number(&mut line, " reasoning=", u.reasoning);
+        }
+        text(&mut line, " diagnostics=", &log.diagnostics);
+        text(&mut line, " detail=", &log.detail);
+        String::from_utf8(line).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The exchange driven by a virtual clock and a scripted peer: no sockets, no sleeping.
 
-use super::exchange::{Action, Exchange, Input};
+use super::exchange::{Action, Exchange, Input, Machine};
 use crate::config::Snapshot;
 use crate::http::head::{self, Parsed};
 use crate::provider::Profile;

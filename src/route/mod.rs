@@ -1,10 +1,13 @@
-//! Decisions, pure: which endpoint, which target, and the life of one exchange.
+//! Decisions, pure: which endpoint, which target, and the life of one exchange, or of a
+//! WebSocket with many.
 
 pub mod answer;
 pub mod attempt;
+pub mod conversation;
 pub mod endpoint;
 pub mod exchange;
 pub mod local;
+pub mod machine;
 mod mode;
 mod prepare;
 pub mod upstream;

@@ -95,7 +95,7 @@ impl Mode {
     pub fn makes_stream(&self) -> bool {
         matches!(
             self,
-            Mode::Translate(_, Sink::Sse) | Mode::Reverse(_, Sink::Sse)
+            Mode::Translate(_, Sink::Sse | Sink::WebSocket) | Mode::Reverse(_, Sink::Sse)
         )
     }
 
@@ -122,6 +122,15 @@ impl Mode {
             Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
             Mode::Reverse(t, _) => t.status().unwrap_or("open"),
+        }
+    }
+
+    /// The id of the response that the client got to its end, and its items, comma separated.
+    pub fn response(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Mode::Pass(tap, _) => tap.response(),
+            Mode::Translate(t, _) => t.response(),
+            Mode::Reverse(..) => None,
         }
     }
 

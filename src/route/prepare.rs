@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::http::head::RequestHead;
 use crate::json::Value;
 use crate::provider::profile::Wire;
+use crate::responses::tool::ToolTable;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
@@ -68,15 +69,12 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         seal_key: &order.snapshot.seal_key,
     };
     let translated = request::translate(order.request, cx)?;
-    let codex = order
-        .head
-        .headers
-        .get("originator")
-        .is_some_and(|o| o.starts_with("codex"));
+    let codex = is_codex(order.head);
     let requested = order.request.str("model").map(|m| m.text());
     let requested = requested.unwrap_or_default();
     let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
     let sink = match translated.stream {
+        true if order.framing.is_websocket() => Sink::WebSocket,
         true => Sink::Sse,
         false => Sink::Json,
     };
@@ -85,7 +83,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         .then(|| (order.snapshot.seal_key.clone(), profile.name.clone()));
     let plan = Plan {
         sink,
-        response_id: format!("resp_{}", id_of(&order.seed)),
+        response_id: response_id(&order.seed),
         created_at: order.unix_s,
         echo,
         tools: translated.tools,
@@ -179,6 +177,39 @@ fn reversed(order: &Order<'_>) -> Result<Prepared, Error> {
 
 fn wants_stream(request: Value<'_>) -> bool {
     request.get("stream").and_then(|s| s.as_bool()) == Some(true)
+}
+
+fn is_codex(head: &RequestHead) -> bool {
+    let originator = head.headers.get("originator");
+    originator.is_some_and(|o| o.starts_with("codex"))
+}
+
+/// The machine for a request over a WebSocket that wants no output.
+pub(super) fn warm_up(
+    request: Value<'_>,
+    head: &RequestHead,
+    seed: [u8; 32],
+    unix_s: u64,
+) -> Translator {
+    let requested = request.str("model").map(|m| m.text()).unwrap_or_default();
+    Translator::new(Plan {
+        sink: Sink::WebSocket,
+        response_id: response_id(&seed),
+        created_at: unix_s,
+        echo: snapshot::echo(request, &requested, &[], is_codex(head)),
+        tools: ToolTable::default(),
+        reasoning_summary: false,
+        seal: None,
+        seed,
+        rules: Rules::default(),
+        web_search: false,
+        refusal_as_text: false,
+    })
+}
+
+/// The id of the response that a seed belongs to.
+pub(super) fn response_id(seed: &[u8; 32]) -> String {
+    format!("resp_{}", id_of(seed))
 }
 
 /// 48 hexadecimal digits that nobody can guess.

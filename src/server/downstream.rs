@@ -1,4 +1,5 @@
-//! One client connection: heads are read, exchanges are driven, one after the other.
+//! One client connection: heads are read, exchanges are driven, one after the other, until one
+//! of them changes to a WebSocket.
 
 use super::client::{Client, Filled};
 use super::relay;
@@ -29,8 +30,11 @@ pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream) -> impl Future<Output
             match next(&worker, &mut client).await {
                 Next::Serve(head) => {
                     let _counted = worker.in_flight.enter();
-                    let exchange = begin(&worker, *head);
-                    let keep_alive = relay::run(&worker, &mut client, exchange).await;
+                    let mut exchange = begin(&worker, *head);
+                    let mut keep_alive = relay::run(&worker, &mut client, exchange.as_mut()).await;
+                    if let Some(mut conversation) = exchange.into_conversation() {
+                        keep_alive = relay::run(&worker, &mut client, conversation.as_mut()).await;
+                    }
                     if !keep_alive || worker.is_draining() {
                         break;
                     }

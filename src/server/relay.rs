@@ -1,4 +1,4 @@
-//! Drives one [`Exchange`]: its actions become operations, their results its inputs.
+//! Drives a [`Machine`]: its actions become operations, their results its inputs.
 //!
 //! Nothing that is pending is dropped while it may still matter: the client's read, the
 //! upstream's read and write and the connection attempt live outside of any one wait.
@@ -9,7 +9,7 @@ use super::wire::Local;
 use super::worker::Worker;
 use crate::config::Origin;
 use crate::limits;
-use crate::route::exchange::{Action, Exchange, Input};
+use crate::route::machine::{Action, Input, Machine};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -27,48 +27,49 @@ enum Event {
     Drain,
 }
 
-struct Relay<'a> {
+struct Relay<'a, M> {
     worker: &'a Rc<Worker>,
     client: &'a mut Client,
-    exchange: Box<Exchange>,
+    machine: &'a mut M,
     connecting: Option<Local<Result<Upstream, String>>>,
     upstream: Option<Upstream>,
     told_gone: bool,
     told_drain: bool,
 }
 
-/// Runs an exchange to its end. True if the client's connection can be used again.
-pub(super) async fn run(worker: &Rc<Worker>, client: &mut Client, exchange: Box<Exchange>) -> bool {
+/// Runs a machine to its end. True if the client's connection can be used again.
+pub(super) async fn run<M: Machine>(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    machine: &mut M,
+) -> bool {
     let mut relay = Relay {
         worker,
         client,
-        exchange,
+        machine,
         connecting: None,
         upstream: None,
         told_gone: false,
         told_drain: false,
     };
     let keep_alive = relay.drive().await;
-    worker.journal.info(|| relay.exchange.record());
+    worker.journal.info(|| relay.machine.record());
     keep_alive && !relay.client.is_gone()
 }
 
-impl Relay<'_> {
+impl<M: Machine> Relay<'_, M> {
     async fn drive(&mut self) -> bool {
         loop {
-            let reading = match self.exchange.poll() {
+            let reading = match self.machine.poll() {
                 Action::Connect(origin) => {
-                    if self.connect(origin) {
-                        continue;
-                    }
-                    false
+                    self.connect(origin);
+                    continue;
                 }
                 Action::ToUpstream(bytes) => {
                     if let Err(why) = self.send(bytes) {
                         self.tell(Input::UpstreamBroken(&why));
-                        continue;
                     }
-                    false
+                    continue;
                 }
                 Action::ToClient => {
                     self.flush().await;
@@ -91,29 +92,29 @@ impl Relay<'_> {
                     }
                     true
                 }
-                Action::Wait => {
-                    // A stream that waits holds no memory for its output.
-                    self.worker.buffers.give(self.exchange.take_output());
-                    false
+                Action::Record(line) => {
+                    self.worker.journal.info(|| line);
+                    continue;
                 }
+                Action::Wait => false,
                 Action::Done { keep_alive } => return keep_alive,
             };
+            // What waits holds no memory for its output.
+            self.worker.buffers.give(self.machine.take_output());
             self.wait(reading).await;
         }
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        self.exchange.recycle(self.worker.buffers.take());
-        self.exchange.handle(input, Instant::now());
+        self.machine.recycle(self.worker.buffers.take());
+        self.machine.handle(input, Instant::now());
     }
 
-    /// True if a connection was there already.
-    fn connect(&mut self, origin: Origin) -> bool {
+    fn connect(&mut self, origin: Origin) {
         self.upstream = None;
         if let Some(upstream) = self.worker.pool.lease(&origin, Instant::now()) {
             self.upstream = Some(upstream);
-            self.tell(Input::Connected { reused: true });
-            return true;
+            return self.tell(Input::Connected { reused: true });
         }
         let worker = self.worker;
         self.connecting = Some(Box::pin(upstream::connect(
@@ -122,13 +123,12 @@ impl Relay<'_> {
             worker.tls.clone(),
             worker.snapshot.timeouts.connect,
         )));
-        false
     }
 
     fn send(&mut self, bytes: Bytes) -> Result<(), String> {
         match &mut self.upstream {
             Some(upstream) => {
-                if self.exchange.streams() {
+                if self.machine.streams() {
                     upstream.expect_patience();
                 }
                 upstream.send(bytes)
@@ -140,7 +140,7 @@ impl Relay<'_> {
     /// Sends the output. Nothing is read from upstream meanwhile: a slow client slows the
     /// provider down instead of filling memory.
     async fn flush(&mut self) {
-        let output = self.exchange.take_output();
+        let output = self.machine.take_output();
         match self.client.send(output).await {
             Some(buffer) => self.worker.buffers.give(buffer),
             None => self.client_gone(),
@@ -154,20 +154,20 @@ impl Relay<'_> {
         }
     }
 
-    /// Gives what the client has sent to the exchange; false if there is nothing to give.
+    /// Gives what the client has sent to the machine; false if there is nothing to give.
     fn feed(&mut self) -> bool {
         if self.client.carry().is_empty() {
             return false;
         }
         let used = self
-            .exchange
+            .machine
             .client_bytes(self.client.carry(), Instant::now());
         self.client.consume(used);
         used > 0
     }
 
     async fn wait(&mut self, reading: bool) {
-        let deadline = match self.exchange.deadline() {
+        let deadline = match self.machine.deadline() {
             None if reading => Some(Instant::now() + limits::CLIENT_READ_TIMEOUT),
             deadline => deadline,
         };
@@ -201,8 +201,8 @@ impl Relay<'_> {
             Received::Eof => Input::UpstreamEof,
             Received::Broken(why) => Input::UpstreamBroken(why),
         };
-        self.exchange.recycle(self.worker.buffers.take());
-        self.exchange.handle(input, Instant::now());
+        self.machine.recycle(self.worker.buffers.take());
+        self.machine.handle(input, Instant::now());
         if *received != Received::Bytes {
             // It would only tell the same again.
             self.upstream = None;
@@ -215,7 +215,8 @@ impl Relay<'_> {
         reading: bool,
         deadline: Option<Instant>,
     ) -> Poll<Event> {
-        if self.worker.is_ending() && !self.told_drain {
+        let ends = self.worker.is_ending() || self.worker.is_draining() && self.machine.rests();
+        if ends && !self.told_drain {
             return Poll::Ready(Event::Drain);
         }
         if let Poll::Ready(event) = self.poll_client(cx, reading) {
@@ -235,8 +236,9 @@ impl Relay<'_> {
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<Event> {
-        if !reading {
-            self.client.expect_little(self.exchange.streams());
+        let silent = self.machine.client_is_silent();
+        if silent || !reading {
+            self.client.expect_little(silent);
         }
         while !self.told_gone {
             match self.client.poll_fill(cx, limits::PIPELINE_BYTES_MAX) {

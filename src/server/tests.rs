@@ -33,6 +33,7 @@ pub(super) fn snapshot() -> Snapshot {
             drain: Duration::from_millis(200),
         },
         ca_file: None,
+        websocket: true,
     }
 }
 

@@ -67,6 +67,13 @@ impl Tap {
         self.status
     }
 
+    /// The id of the response (as escaped JSON text) and its items, comma separated, once it has
+    /// ended well.
+    pub fn response(&self) -> Option<(&[u8], &[u8])> {
+        let id = self.response_id.as_deref()?;
+        matches!(self.status, Some("completed" | "incomplete")).then_some((id, &self.output))
+    }
+
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage

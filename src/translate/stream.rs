@@ -38,6 +38,8 @@ pub enum Sink {
     Sse,
     /// Nothing until the end, then the final object alone.
     Json,
+    /// A WebSocket frame each.
+    WebSocket,
 }
 
 /// All that the event machine needs to know of the exchange.
@@ -329,7 +331,7 @@ impl Translator {
     fn progress(&self) -> Progress {
         match self.state {
             State::Over => Progress::Terminal,
-            State::Committed if self.emitter.is_sse() => Progress::Committed,
+            State::Committed if self.emitter.streams() => Progress::Committed,
             _ => Progress::Silent,
         }
     }
@@ -400,6 +402,12 @@ impl Translator {
             .response_event(out, "response.in_progress", &Status::InProgress, None);
     }
 
+    /// Says a whole response without output, for a request that wants none.
+    pub fn say_nothing(&mut self, out: &mut Vec<u8>) {
+        self.commit(out);
+        self.end(&Status::Completed, out);
+    }
+
     /// The upstream body has ended. Appends what the client is still owed, exactly one terminal
     /// event (and `[DONE]`). An error means that nothing was committed. A no-op after a terminal.
     pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -441,6 +449,13 @@ impl Translator {
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// The id of the response and its items, comma separated, once it has ended well.
+    pub fn response(&self) -> Option<(&[u8], &[u8])> {
+        let id = self.emitter.plan.response_id.as_bytes();
+        matches!(self.status, Some("completed" | "incomplete"))
+            .then_some((id, self.emitter.output()))
     }
 
     /// What of the answer had no place in the client's dialect.
@@ -489,7 +504,7 @@ impl Translator {
     fn end(&mut self, status: &Status<'_>, out: &mut Vec<u8>) {
         self.state = State::Over;
         self.status = Some(status.name());
-        if !self.emitter.is_sse() {
+        if !self.emitter.streams() {
             return self.emitter.snapshot(out, status, self.usage);
         }
         match status {
@@ -502,7 +517,9 @@ impl Translator {
                 .emitter
                 .response_event(out, "response.completed", status, self.usage),
         }
-        out.extend_from_slice(b"data: [DONE]\n\n");
+        if self.emitter.plan.sink == Sink::Sse {
+            out.extend_from_slice(b"data: [DONE]\n\n");
+        }
     }
 
     /// Before commit the error is the caller's to tell; after it, it is the terminal event.
@@ -510,7 +527,7 @@ impl Translator {
         if self.state == State::Over {
             return Ok(());
         }
-        if self.state == State::Silent || !self.emitter.is_sse() {
+        if self.state == State::Silent || !self.emitter.streams() {
             self.state = State::Over;
             self.status = Some("failed");
             return Err(error);

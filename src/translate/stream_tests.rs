@@ -136,6 +136,26 @@ fn events(out: &[u8]) -> Vec<Json> {
     seen
 }
 
+#[test]
+fn frames_hold_what_events_do() {
+    for (name, options, chat, _) in vectors() {
+        for step in [chat.len(), 7] {
+            let pieces: Vec<_> = chat.chunks(step).collect();
+            let stream = run(plan(&options, Sink::Sse), &pieces, UpstreamEnd::Clean);
+            let mut expected = Vec::new();
+            let mut write = |f: crate::sse::Frame<'_>| -> Result<(), ()> {
+                if f.data != b"[DONE]" {
+                    crate::http::websocket::encode::text(&mut expected, f.data);
+                }
+                Ok(())
+            };
+            Frames::new().feed(&stream, &mut write).unwrap();
+            let frames = run(plan(&options, Sink::WebSocket), &pieces, UpstreamEnd::Clean);
+            assert!(frames == expected, "{name} in steps of {step}");
+        }
+    }
+}
+
 /// Replaces ids in order of appearance, and messages of errors, which are ours to word.
 fn normalise(value: &mut Json, ids: &mut HashMap<String, String>) {
     match value {

@@ -4,6 +4,7 @@ use crate::codex::program;
 use crate::provider::{Answer, Provider, text};
 use crate::skip;
 use crate::strait::{Strait, scratch};
+use crate::wire::{Mode, Wire};
 use std::process::{Command, Stdio};
 
 fn strait() -> Command {
@@ -74,9 +75,10 @@ fn codex_runs_with_flags_alone_and_the_users_own_file_is_untouched() {
     let own = "model = \"mine\"\n";
     std::fs::write(home.join("config.toml"), own).unwrap();
     let config = home.join("strait.toml");
+    let wire = Wire::before(server.address, Mode::Straight);
     let text = format!(
         "listen = [\"{}\"]\n[providers.mock]\nprofile = \"openai-compatible\"\nbase_url = \"{}\"\n{more}",
-        server.address,
+        wire.address,
         provider.url()
     );
     std::fs::write(&config, text).unwrap();
@@ -104,11 +106,20 @@ fn codex_runs_with_flags_alone_and_the_users_own_file_is_untouched() {
     assert!(code == 0 && text.contains("through the strait"), "{text}");
     let file = std::fs::read_to_string(home.join("config.toml")).unwrap();
     assert!(file.starts_with(own) && !file.contains("strait"), "{file}");
-    let (_, block) = said(strait().args(["codex", "--config"]).arg(&config));
+    assert_eq!(wire.count("GET /v1/responses "), 1, "by WebSocket");
+    assert_eq!(wire.count("POST "), 0);
+    let block = || said(strait().args(["codex", "--config"]).arg(&config)).1;
+    let websockets = "supports_websockets = true";
+    let shown = std::fs::read_to_string(&config).unwrap();
+    let printed = block();
+    std::fs::write(&config, format!("websocket = false\n{shown}")).unwrap();
+    assert!(!block().contains(websockets));
+    let block = printed;
     for line in [
         "[model_providers.strait]",
         "wire_api = \"responses\"",
         "model_catalog_url = ",
+        websockets,
     ] {
         assert!(block.contains(line), "{block}");
     }

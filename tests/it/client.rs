@@ -87,14 +87,24 @@ impl Connection {
         }
     }
 
-    pub fn answer(&mut self) -> Answer {
+    /// The next head.
+    pub fn head(&mut self) -> String {
         let end = loop {
             if let Some(at) = self.held.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
             }
             assert!(self.more(), "closed before an answer");
         };
-        let head = String::from_utf8(self.held.drain(..end).collect()).unwrap();
+        String::from_utf8(self.held.drain(..end).collect()).unwrap()
+    }
+
+    /// What was received behind the last head.
+    pub fn take_held(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    pub fn answer(&mut self) -> Answer {
+        let head = self.head();
         let status = head[9..12].parse().unwrap();
         if status == 100 {
             return Answer {

@@ -79,9 +79,18 @@ impl Run {
 impl Codex {
     /// A Codex that is pointed at `strait`; `more` is appended to its configuration.
     pub fn new(strait: &Strait, model: &str, more: &str) -> Option<Codex> {
+        Self::with_provider(strait, model, "", more)
+    }
+
+    /// The same, by WebSocket.
+    pub fn over_websocket(strait: &Strait, model: &str) -> Option<Codex> {
+        Self::with_provider(strait, model, "supports_websockets = true\n", "")
+    }
+
+    fn with_provider(strait: &Strait, model: &str, keys: &str, more: &str) -> Option<Codex> {
         let base = format!("http://{}/v1", strait.address);
         let config = format!(
-            "model = \"{model}\"\nmodel_provider = \"strait\"\n[model_providers.strait]\nname = \"Strait\"\nbase_url = \"{base}\"\nwire_api = \"responses\"\nenv_key = \"STRAIT_KEY\"\nmodel_catalog_url = \"{base}/models\"\n{QUIET}{more}"
+            "model = \"{model}\"\nmodel_provider = \"strait\"\n[model_providers.strait]\nname = \"Strait\"\nbase_url = \"{base}\"\nwire_api = \"responses\"\nenv_key = \"STRAIT_KEY\"\nmodel_catalog_url = \"{base}/models\"\n{keys}{QUIET}{more}"
         );
         Self::configured(&config)
     }

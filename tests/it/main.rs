@@ -1,9 +1,11 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
+mod autobahn;
 mod cli;
 mod client;
 mod codex;
 mod codex_sessions;
+mod codex_websocket;
 mod dialects;
 mod drain;
 mod http;
@@ -23,6 +25,9 @@ mod syscalls;
 mod tidy;
 mod tls;
 mod vectors;
+mod websocket;
+mod websocket_client;
+mod wire;
 
 /// Says why a test cannot run here; in CI that is a failure.
 pub fn skip(why: &str) {

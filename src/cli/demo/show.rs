@@ -97,7 +97,7 @@ impl Show {
         println!("    -d '{{\"model\":\"demo\",\"stream\":true,\"input\":\"hello\"}}'");
         println!();
         println!("  codex exec --skip-git-repo-check \\");
-        for (key, value) in codex::settings(&format!("http://{strait}/v1"), "demo", true) {
+        for (key, value) in codex::settings(&format!("http://{strait}/v1"), "demo", true, true) {
             println!("    -c '{key}={value}' \\");
         }
         println!("    'say hello through the strait'");

@@ -3,6 +3,7 @@
 use super::append::{End, append};
 use super::{Plan, Sink, Usage};
 use crate::error::Error;
+use crate::http::websocket;
 use crate::json::{Content, write};
 
 /// How a response ended, or that it has not.
@@ -61,9 +62,11 @@ impl Delta {
         }
     }
 
-    fn end(self) -> &'static End {
-        match self {
-            Delta::Text => &TEXT_END,
+    fn end(self, sink: Sink) -> &'static End {
+        match (self, sink) {
+            (Delta::Text, Sink::WebSocket) => &TEXT_FRAME_END,
+            (Delta::Text, _) => &TEXT_END,
+            (_, Sink::WebSocket) => &FRAME_END,
             _ => &END,
         }
     }
@@ -125,6 +128,9 @@ const LINE_BYTES: usize = 256;
 static TEXT_END: End = End::new(b"\",\"logprobs\":[]}\n\n");
 /// Behind any other piece.
 static END: End = End::new(b"\"}\n\n");
+/// The same in a WebSocket's frame.
+static TEXT_FRAME_END: End = End::new(b"\",\"logprobs\":[]}");
+static FRAME_END: End = End::new(b"\"}");
 
 /// The writer of one response's events.
 #[derive(Debug)]
@@ -164,8 +170,37 @@ impl Emitter {
         self.sequence
     }
 
-    pub(super) fn is_sse(&self) -> bool {
+    fn is_sse(&self) -> bool {
         self.plan.sink == Sink::Sse
+    }
+
+    /// Whether events leave as they come.
+    pub(super) fn streams(&self) -> bool {
+        self.plan.sink != Sink::Json
+    }
+
+    /// The items that are done, comma separated.
+    pub(super) fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// Begins an event; what is appended next is its JSON.
+    fn open(&self, out: &mut Vec<u8>, kind: &str) -> usize {
+        if self.plan.sink == Sink::WebSocket {
+            return websocket::encode::begin(out);
+        }
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\ndata: ");
+        0
+    }
+
+    /// Ends the event that begins at `begin`.
+    fn close(&self, out: &mut Vec<u8>, begin: usize) {
+        match self.plan.sink {
+            Sink::WebSocket => websocket::encode::end(out, begin),
+            _ => out.extend_from_slice(b"\n\n"),
+        }
     }
 
     /// How reasoning is shown.
@@ -213,17 +248,17 @@ impl Emitter {
         kind: &str,
         body: impl FnOnce(&Self, &mut Vec<u8>),
     ) {
-        if !self.is_sse() {
+        if !self.streams() {
             return;
         }
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\ndata: {\"type\":\"");
+        let begin = self.open(out, kind);
+        out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"sequence_number\":");
         write::uint(out, self.sequence);
         body(self, out);
-        out.extend_from_slice(b"}\n\n");
+        out.push(b'}');
+        self.close(out, begin);
         self.sequence += 1;
         self.line.of = None;
     }
@@ -277,7 +312,7 @@ impl Emitter {
         part: u64,
         piece: &[u8],
     ) {
-        if self.is_sse() {
+        if self.streams() {
             self.begin(kind, id, part);
             self.again(out, &Content::valid(piece));
         }
@@ -298,6 +333,20 @@ impl Emitter {
             append(out, &self.line.bytes, piece, self.line.end);
             self.sequence += 1;
             self.line.step();
+        } else {
+            self.again_framed(out, piece);
+        }
+    }
+
+    /// The same for a WebSocket.
+    #[inline(never)]
+    fn again_framed(&mut self, out: &mut Vec<u8>, piece: &Content<'_>) {
+        if self.streams() {
+            let begin = out.len();
+            append(out, &self.line.bytes, piece, self.line.end);
+            websocket::encode::end(out, begin);
+            self.sequence += 1;
+            self.line.step();
         }
     }
 
@@ -312,10 +361,11 @@ impl Emitter {
         pieces: &[&[u8]],
         logprobs: &[u8],
     ) {
-        if !self.is_sse() {
+        if !self.streams() {
             return;
         }
         self.begin(kind, id, part);
+        let begin = out.len();
         out.extend_from_slice(&self.line.bytes);
         for piece in pieces {
             out.extend_from_slice(piece);
@@ -324,9 +374,15 @@ impl Emitter {
             (Delta::Text, logprobs) if !logprobs.is_empty() => {
                 out.extend_from_slice(b"\",\"logprobs\":[");
                 out.extend_from_slice(logprobs);
-                out.extend_from_slice(b"]}\n\n");
+                out.extend_from_slice(b"]}");
+                self.close(out, begin);
             }
-            _ => out.extend_from_slice(self.line.end.bytes()),
+            _ => {
+                out.extend_from_slice(self.line.end.bytes());
+                if self.plan.sink == Sink::WebSocket {
+                    websocket::encode::end(out, begin);
+                }
+            }
         }
         self.sequence += 1;
         self.line.step();
@@ -336,11 +392,18 @@ impl Emitter {
     #[cold]
     fn prepare(&mut self, kind: Delta, id: &str, part: u64) {
         self.line.of = Some(kind);
-        self.line.end = kind.end();
+        self.line.end = kind.end(self.plan.sink);
         let out = &mut self.line.bytes;
         out.clear();
         out.reserve(LINE_BYTES);
-        out.extend_from_slice(kind.head().as_bytes());
+        let head = match self.plan.sink {
+            Sink::WebSocket => {
+                websocket::encode::begin(out);
+                kind.head().trim_start_matches(|c| c != '{')
+            }
+            _ => kind.head(),
+        };
+        out.extend_from_slice(head.as_bytes());
         self.line.first = out.len();
         write::uint(out, self.sequence);
         self.line.last = out.len() - 1;

@@ -350,6 +350,7 @@ pub mod chat {
     use strait::json::Tape;
     use strait::provider::profile::Wire;
     use strait::responses::tool::{Tool, ToolKind, ToolTable};
+    use strait::route::answer::frames_of_events;
     use strait::translate::snapshot::echo;
     use strait::translate::stream::{Plan, Progress, Rules, Sink, Translator, UpstreamEnd};
 
@@ -476,6 +477,11 @@ pub mod chat {
                 }
                 None => check_stream(&first.out),
             }
+            // What is written as frames is what the events would be turned into.
+            let frames = run(plan(Sink::WebSocket, options), &whole, early, broken);
+            let mut expected = first.out.clone();
+            frames_of_events(&mut expected, 0);
+            assert!(frames.out == expected && frames.error == first.error);
             for split in [&bytes, &pieces] {
                 let again = run(plan(Sink::Sse, options), split, early, broken);
                 assert!(

@@ -1,0 +1,94 @@
+//! What the shell drives, and how: inputs in, actions out, and no sockets or clocks between.
+
+use crate::config::Origin;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// What happened; one at a time, then drain [`Machine::poll`].
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The client closed or reset its connection.
+    ClientGone,
+    /// An upstream connection is there; `reused` if it comes from the pool.
+    Connected {
+        /// Whether it was used before, so that it may be stale.
+        reused: bool,
+    },
+    /// No upstream connection could be made; a phrase for the operator.
+    ConnectFailed(&'a str),
+    /// The bytes of the last [`Action::ToUpstream`] were written.
+    RequestSent,
+    /// Bytes from upstream, as they came.
+    UpstreamBytes(&'a [u8]),
+    /// Upstream closed its side cleanly.
+    UpstreamEof,
+    /// The upstream connection broke, on read or write; a phrase for the operator.
+    UpstreamBroken(&'a str),
+    /// [`Machine::deadline`] has passed.
+    Deadline,
+    /// The drain time is over, or it has begun and [`Machine::rests`]: end now.
+    Drain,
+}
+
+/// What the shell is to do next.
+#[derive(Debug)]
+pub enum Action {
+    /// Open or lease a connection; answer with `Connected` or `ConnectFailed`.
+    Connect(Origin),
+    /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
+    ToUpstream(Bytes),
+    /// Write [`Machine::take_output`] to the client, then poll again.
+    ToClient,
+    /// Drop the upstream connection: its state is not usable again.
+    CloseUpstream,
+    /// Give the upstream connection back to the pool.
+    ReleaseUpstream,
+    /// Read from the client and call [`Machine::client_bytes`]; what else is awaited may happen
+    /// meanwhile.
+    ReadClient,
+    /// Write this line to the log.
+    Record(String),
+    /// Wait for bytes from upstream, for the client to leave, or for the deadline.
+    Wait,
+    /// Over. The client's connection may serve another request, or must be closed.
+    Done {
+        /// Whether the client's connection may be used again.
+        keep_alive: bool,
+    },
+}
+
+/// The life of a request, or of a connection with many. One [`Input`], then [`Machine::poll`]
+/// until it says [`Action::Wait`], [`Action::ReadClient`] or [`Action::Done`].
+pub trait Machine {
+    /// Takes bytes that the client sent; returns how many are used up. The rest is for the next
+    /// machine.
+    fn client_bytes(&mut self, bytes: &[u8], now: Instant) -> usize;
+
+    /// Takes one input.
+    fn handle(&mut self, input: Input<'_>, now: Instant);
+
+    /// The next thing to do.
+    fn poll(&mut self) -> Action;
+
+    /// The bytes for the client, or an empty buffer that [`Machine::recycle`] has lent.
+    fn take_output(&mut self) -> Vec<u8>;
+
+    /// Lends a buffer for the next output; what is in it goes.
+    fn recycle(&mut self, buffer: Vec<u8>);
+
+    /// Whether a stream is asked of the provider, so that the answer may take long.
+    fn streams(&self) -> bool;
+
+    /// Whether the client will probably say nothing for long, so that no memory need wait for it.
+    fn client_is_silent(&self) -> bool;
+
+    /// When to call [`Input::Deadline`], if nothing else happens before. It mostly moves later
+    /// while bytes flow, so a timer that fires early just looks again.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Whether nothing is under way that a drain would wait for.
+    fn rests(&self) -> bool;
+
+    /// One line for the log, once over: `key=value` pairs, no secrets, no content.
+    fn record(&self) -> String;
+}
