@@ -2,14 +2,17 @@
 
 use super::answer::Framing;
 use super::endpoint::Endpoint;
+use super::identity;
 use super::mode::Mode;
 use super::upstream;
+use crate::auth::chatgpt::Credential;
 use crate::config::{Snapshot, Target};
 use crate::error::Error;
 use crate::http::head::RequestHead;
 use crate::json::Value;
 use crate::provider::profile::Wire;
 use crate::translate::diagnostic::Diagnostic;
+use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
 use crate::translate::{request, reverse, rewrite, snapshot};
@@ -29,6 +32,8 @@ pub struct Order<'a> {
     pub body: &'a [u8],
     /// The client's head.
     pub head: &'a RequestHead,
+    /// The login, where the provider takes one.
+    pub credential: Option<&'a Credential>,
     /// How the client is answered.
     pub framing: Framing,
     /// Randomness that no other attempt has.
@@ -42,7 +47,7 @@ pub(super) struct Prepared {
     /// Head and body.
     pub request: Vec<u8>,
     pub mode: Mode,
-    /// The client asked for a stream.
+    /// The provider was asked for a stream.
     pub streaming: bool,
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -68,11 +73,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         seal_key: &order.snapshot.seal_key,
     };
     let translated = request::translate(order.request, cx)?;
-    let codex = order
-        .head
-        .headers
-        .get("originator")
-        .is_some_and(|o| o.starts_with("codex"));
+    let codex = identity::is_codex(order.head);
     let requested = order.request.str("model").map(|m| m.text());
     let requested = requested.unwrap_or_default();
     let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
@@ -98,7 +99,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
     };
     Ok(Prepared {
         request: upstream::request(
-            &order.target,
+            order,
             "/chat/completions",
             translated.stream,
             &translated.body,
@@ -118,12 +119,17 @@ fn responses_passed(order: &Order<'_>) -> Prepared {
         order.body,
         &target.model,
         profile,
+        identity::is_codex(order.head),
         &mut diagnostics,
     );
-    let streaming = wants_stream(order.request);
+    let wanted = wants_stream(order.request);
+    let streaming = wanted || profile.stream_only;
     Prepared {
-        request: upstream::request(target, "/responses", streaming, &body),
-        mode: Mode::Pass(Box::new(Tap::responses()), None),
+        request: upstream::request(order, "/responses", streaming, &body),
+        mode: match streaming && !wanted {
+            true => Mode::Fold(Box::new(Fold::new())),
+            false => Mode::Pass(Box::new(Tap::responses()), None),
+        },
         streaming,
         diagnostics,
     }
@@ -134,7 +140,7 @@ fn chat_passed(order: &Order<'_>) -> Prepared {
     let body = rewrite::rename(order.request, order.body, &target.model);
     let streaming = wants_stream(order.request);
     Prepared {
-        request: upstream::request(target, "/chat/completions", streaming, &body),
+        request: upstream::request(order, "/chat/completions", streaming, &body),
         mode: Mode::Pass(Box::new(Tap::chat()), None),
         streaming,
         diagnostics: Vec::new(),
@@ -169,10 +175,11 @@ fn reversed(order: &Order<'_>) -> Result<Prepared, Error> {
         seal: Some((order.snapshot.seal_key.clone(), profile.name.clone())),
     };
     let translator = Box::new(reverse::stream::Translator::new(plan));
+    let streaming = translated.stream || profile.stream_only;
     Ok(Prepared {
-        request: upstream::request(target, "/responses", translated.stream, &translated.body),
+        request: upstream::request(order, "/responses", streaming, &translated.body),
         mode: Mode::Reverse(translator, sink),
-        streaming: translated.stream,
+        streaming,
         diagnostics: translated.diagnostics,
     })
 }
