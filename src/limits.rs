@@ -55,6 +55,18 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 /// Most idle connections kept per origin and worker.
 pub const UPSTREAM_IDLE_MAX: usize = 128;
+/// Time for a login's credential, refresh included: longer than its parts below together.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long another process may hold the lock of a login that has to be refreshed.
+pub const LOGIN_LOCK_MAX: Duration = Duration::from_secs(30);
+/// From a refresh's request to the whole of its answer; connecting has its own limit.
+pub const LOGIN_REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a refresh that failed is not tried again.
+pub const LOGIN_RETRY_AFTER: Duration = Duration::from_secs(10);
+/// How long another process gets to write the tokens for which it spent our refresh token.
+pub const LOGIN_OTHERS_WRITE: Duration = Duration::from_secs(2);
+/// Largest file of a login, in bytes; the usual has five thousand.
+pub const LOGIN_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// How long a resolved name is used, and a failed one remembered.
 pub const RESOLVE_TTL: Duration = Duration::from_secs(60);
 /// How long a failed look-up is remembered.

@@ -71,6 +71,7 @@ impl Talk {
                     Some(read) => exchange.handle(Input::UpstreamBytes(read), now),
                     None => panic!("the answer is whole"),
                 },
+                Action::Login(_) => panic!("the provider takes no login"),
                 Action::CloseUpstream | Action::ReleaseUpstream | Action::Record(_) => {}
                 Action::Done { .. } => break,
             }

@@ -1,3 +1,4 @@
-//! Keys: the clients' and the providers'.
+//! Keys and logins: the clients' and the providers'.
 
+pub mod chatgpt;
 pub mod secret;

@@ -140,7 +140,13 @@ fn kind_of(status: u16, said: &Said) -> Kind {
     // Gemini's word for a limit by the minute is the same, but it says how long to wait.
     let passing = status == 429 && said.retry_s.is_some();
     if status == 402
-        || code(&["insufficient_quota", "1113", "base_resp.1008"])
+        || code(&[
+            "insufficient_quota",
+            "usage_limit_reached",
+            "usage_not_included",
+            "1113",
+            "base_resp.1008",
+        ])
         || says(&quota) && !passing
     {
         return Kind::Quota;

@@ -1,5 +1,6 @@
 //! `strait check`: what the configuration resolves to.
 
+use super::login;
 use crate::config::Snapshot;
 
 /// Prints the snapshot, secrets masked.
@@ -25,10 +26,6 @@ pub fn print(snapshot: &Snapshot) {
     for provider in snapshot.providers.values() {
         let origin = &provider.origin;
         let scheme = if origin.tls { "https" } else { "http" };
-        let key = provider
-            .key
-            .as_ref()
-            .map_or("no key".to_owned(), |k| mask(k.expose()));
         say!(
             "provider   {} (profile {})",
             provider.name,
@@ -40,7 +37,11 @@ pub fn print(snapshot: &Snapshot) {
             origin.port,
             provider.path_prefix
         );
-        say!("           key {key}");
+        match (&provider.key, &provider.login) {
+            (Some(key), _) => say!("           key {}", mask(key.expose())),
+            (None, Some(login)) => say!("           {}", login::line(login)),
+            (None, None) => say!("           no key"),
+        }
     }
     say!();
     for (alias, chain) in &snapshot.models {

@@ -11,6 +11,7 @@ macro_rules! say {
 mod check;
 mod codex;
 mod demo;
+mod login;
 mod profiles;
 
 use crate::config::{self, Snapshot};
@@ -146,7 +147,12 @@ fn load(config: &Config) -> Result<Snapshot, String> {
         .or_else(|| here.exists().then_some(here));
     let env = |name: &str| std::env::var(name).ok();
     let snapshot = match file {
-        None => config::from_env(&env),
+        None => match config::from_env(&env) {
+            Ok(snapshot) if snapshot.providers.is_empty() && login::is_there(&env) => {
+                config::parse("environment", login::CONFIG, &env)
+            }
+            other => other,
+        },
         Some(path) => {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|e| {
@@ -179,7 +185,8 @@ fn serve(options: Serve) -> ExitCode {
     if snapshot.providers.is_empty() {
         eprintln!(
             "strait: no provider is configured. Mend: export DEEPSEEK_API_KEY, OPENAI_API_KEY or \
-             OPENAI_COMPATIBLE_BASE_URL, or write a strait.toml; `strait demo` needs none."
+             OPENAI_COMPATIBLE_BASE_URL, run `codex login`, or write a strait.toml; \
+             `strait demo` needs none."
         );
         return ExitCode::from(USAGE);
     }
@@ -199,6 +206,7 @@ fn serve(options: Serve) -> ExitCode {
         Some(n) => snapshot.workers = n,
         None => {}
     }
+    login::announce(&snapshot);
     let driver = options.driver.map(Into::into);
     match server::run(Options {
         snapshot: Arc::new(snapshot),

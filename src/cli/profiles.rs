@@ -1,5 +1,6 @@
 //! `strait profiles`: what is known of each provider's dialect.
 
+use crate::provider::profile::Auth;
 use crate::provider::{Profile, builtin};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,7 +26,10 @@ pub fn run(name: Option<&str>) -> ExitCode {
         let profile = builtin::table(name, &own).map(|table| Profile::from_table(name, table));
         let Ok(Ok(profile)) = profile else { continue };
         let wire = format!("{:?}", profile.wire).to_lowercase();
-        let variables = profile.key_env.join(" or ");
+        let variables = match profile.auth {
+            Auth::Chatgpt => "the login of `codex login`".to_owned(),
+            Auth::Key => profile.key_env.join(" or "),
+        };
         let address = match profile.base_url.as_str() {
             "" => profile.base_url_env.join(" or "),
             url => url.to_owned(),

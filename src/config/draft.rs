@@ -34,6 +34,8 @@ pub struct ProviderDraft {
     pub profile: Option<String>,
     pub base_url: Option<String>,
     pub api_key: Option<String>,
+    pub auth_file: Option<String>,
+    pub token_url: Option<String>,
     #[serde(rename = "override")]
     pub overrides: Table,
 }

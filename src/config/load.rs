@@ -1,7 +1,7 @@
 //! From the file and the environment to a snapshot; every mistake says where and how to mend it.
 
 use super::draft::{ChainDraft, Draft, ProviderDraft};
-use super::{ClientKey, Origin, Provider, Snapshot, Target, Timeouts};
+use super::{ClientKey, Login, Origin, Provider, Snapshot, Target, Timeouts};
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;
 use crate::provider::{Profile, builtin};
@@ -51,10 +51,10 @@ impl std::error::Error for ConfigError {}
 /// Looks variables of the environment up.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     file: String,
     text: String,
-    env: Env<'a>,
+    pub(super) env: Env<'a>,
 }
 
 /// What the environment gives, without a file.
@@ -87,7 +87,7 @@ pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Snapshot, ConfigErr
 }
 
 impl Loader<'_> {
-    fn error(
+    pub(super) fn error(
         &self,
         at: usize,
         key: &str,
@@ -109,7 +109,7 @@ impl Loader<'_> {
     }
 
     /// Replaces `${VAR}` by the variable's value.
-    fn expand(&self, at: usize, key: &str, text: &str) -> Result<String, ConfigError> {
+    pub(super) fn expand(&self, at: usize, key: &str, text: &str) -> Result<String, ConfigError> {
         let mut out = String::new();
         let mut rest = text;
         while let Some(begin) = rest.find("${") {
@@ -274,7 +274,8 @@ impl Loader<'_> {
             Some(key) => Some(self.expand(at, &path, key)?),
             None => self.first(&profile.key_env),
         };
-        self.build(at, name, profile, &base_url, key)
+        let login = self.login(at, &path, &profile, own)?;
+        self.build(at, name, profile, &base_url, key, login)
     }
 
     fn build(
@@ -284,13 +285,17 @@ impl Loader<'_> {
         profile: Profile,
         base_url: &str,
         key: Option<String>,
+        login: Option<Login>,
     ) -> Result<Provider, ConfigError> {
         let path = format!("providers.{name}");
         let (origin, path_prefix) = parse_url(base_url).map_err(|what| {
             let mend = "base_url = \"https://host/v1\".";
             self.error(at, &path, format!("base_url {base_url:?} {what}."), mend)
         })?;
-        if key.is_none() && !profile.key_optional {
+        if login.is_some() {
+            self.only_private(at, &path, "base_url", &origin)?;
+        }
+        if key.is_none() && !profile.key_optional && login.is_none() {
             let vars = profile.key_env.join(" or ");
             let mend = format!("api_key = \"${{…}}\" here, or export {vars}.");
             return Err(self.error(at, &path, "has no key.", mend));
@@ -308,6 +313,7 @@ impl Loader<'_> {
             origin,
             path_prefix,
             key,
+            login: login.map(Arc::new),
         })
     }
 
@@ -334,7 +340,7 @@ impl Loader<'_> {
                 || url.is_some() && (key.is_some() || profile.key_optional);
             if wanted {
                 let url = url.unwrap_or(profile.base_url.clone());
-                let provider = self.build(0, name, profile, &url, key)?;
+                let provider = self.build(0, name, profile, &url, key, None)?;
                 providers.insert((*name).to_owned(), Arc::new(provider));
             }
         }

@@ -2,8 +2,10 @@
 
 mod draft;
 mod load;
+mod login;
 
 pub use load::{ConfigError, from_env, parse};
+pub use login::login_file;
 
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;
@@ -39,6 +41,21 @@ pub struct Provider {
     pub path_prefix: String,
     /// Its key, if it needs one.
     pub key: Option<Secret>,
+    /// Its login, where that stands for a key.
+    pub login: Option<Arc<Login>>,
+}
+
+/// A login that stands in a file, and where it is refreshed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Login {
+    /// The file, as the Codex CLI writes it.
+    pub file: PathBuf,
+    /// The token server.
+    pub origin: Origin,
+    /// Its path.
+    pub path: String,
+    /// The OAuth client that the login was made for.
+    pub client_id: String,
 }
 
 /// A provider and its name for a model.
@@ -111,6 +128,7 @@ impl Snapshot {
             origin,
             path_prefix,
             key: None,
+            login: None,
         });
         let any = Target {
             provider: Arc::clone(&provider),

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = files![
     "anthropic",
     "azure",
     "cerebras",
+    "codex",
     "deepseek",
     "deepseek-responses",
     "fireworks",
@@ -116,11 +117,19 @@ impl Profile {
         Profile::from_table(name, text.parse()?)
     }
 
-    /// Ids of calls that are too short run out.
+    /// Ids of calls that are too short run out; headers that are none would break every request.
     fn check(&self) -> Result<(), toml::de::Error> {
         let short = |n: usize| (1..CALL_ID_MIN).contains(&n);
         if short(self.call_id_exact) || short(self.call_id_max) {
             let what = format!("call_id_exact and call_id_max are 0 or at least {CALL_ID_MIN}");
+            return Err(serde::de::Error::custom(what));
+        }
+        let token = |n: &str| n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let text = |v: &str| v.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let legal =
+            |(name, value): (&String, &String)| !name.is_empty() && token(name) && text(value);
+        if !self.headers.iter().all(legal) {
+            let what = "headers holds a name or a value that no header may have";
             return Err(serde::de::Error::custom(what));
         }
         Ok(())
@@ -151,6 +160,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::profile::Auth;
 
     fn builtin(name: &str) -> Profile {
         let own = BTreeMap::new();
@@ -161,7 +171,9 @@ mod tests {
     fn every_profile_is_legal() {
         for name in tables().keys() {
             let profile = builtin(name);
-            assert!(!profile.key_env.is_empty(), "{name}");
+            let login = profile.auth == Auth::Chatgpt;
+            assert_eq!(profile.key_env.is_empty(), login, "{name}");
+            assert_eq!(profile.token_url.is_empty(), !login, "{name}");
             assert!(!profile.base_url_env.is_empty(), "{name}");
             if let Some((low, high)) = profile.temperature {
                 assert!(low < high, "{name}");
@@ -188,11 +200,18 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_would_run_out_are_refused() {
+    fn ids_and_headers_that_cannot_work_are_refused() {
         assert!(Profile::parse("p", "call_id_exact = 1").is_err());
         let model = "[models.m.override]\ncall_id_max = 7";
         assert!(Profile::parse("p", model).is_err());
         assert!(Profile::parse("p", "call_id_exact = 9").is_ok());
+        assert!(Profile::parse("p", "headers = { x-a = 'b c' }").is_ok());
+        for bad in ["{ 'x y' = 'b' }", "{ '' = 'b' }", "{ x = \"b\\r\\ny: z\" }"] {
+            assert!(
+                Profile::parse("p", &format!("headers = {bad}")).is_err(),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

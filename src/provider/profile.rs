@@ -16,6 +16,17 @@ pub enum Wire {
     Responses,
 }
 
+/// What proves to a provider who asks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// The access token of a ChatGPT login, from the file that the Codex CLI keeps.
+    Chatgpt,
+    /// A key.
+    #[default]
+    Key,
+}
+
 /// What becomes of a system or developer message in mid conversation.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +89,12 @@ pub struct Profile {
     pub wire: Wire,
     /// Where it listens, without a trailing slash; may be overridden in `strait.toml`.
     pub base_url: String,
+    /// What proves who asks.
+    pub auth: Auth,
+    /// With a login: where its access token is refreshed; may be overridden in `strait.toml`.
+    pub token_url: String,
+    /// With a login: the OAuth client that it was made for (RFC 6749, section 2.2).
+    pub client_id: String,
     /// Environment variables that hold its key; the first one that is set is taken.
     pub key_env: Vec<String>,
     /// Environment variables that hold its base URL.
@@ -94,6 +111,16 @@ pub struct Profile {
     pub named_only: bool,
     /// Further headers of every request.
     pub headers: BTreeMap<String, String>,
+    /// Headers of the client's request that go on to the provider; a name that ends in `*` stands
+    /// for all that begin so.
+    pub headers_forward: Vec<String>,
+    /// Headers of the provider's answer that go back to the client, named in the same way.
+    pub headers_return: Vec<String>,
+    /// Whether it wants to know the program that asks, as `originator` and `version`: Codex under
+    /// its own name, every other client under Strait's.
+    pub originator: bool,
+    /// The header that names the conversation; empty: none.
+    pub session_header: String,
 
     /// `max_tokens` or `max_completion_tokens`; empty: it takes no limit.
     pub max_tokens_field: String,
@@ -121,6 +148,15 @@ pub struct Profile {
     pub drop_fields: Vec<String>,
     /// JSON members merged into every request.
     pub extra_body: BTreeMap<String, Value>,
+    /// For Responses: JSON members of every request, where the client does not give them. Codex's
+    /// own requests are whole as they are.
+    pub default_body: BTreeMap<String, Value>,
+    /// For Responses: whether it answers only as a stream; who wants one object gets it folded.
+    pub stream_only: bool,
+    /// For Responses: whether `input` must be a list.
+    pub input_list: bool,
+    /// For Responses: whether a message may have the role `system`; else it becomes `developer`.
+    pub system_role: bool,
     /// JSON members of every request that offers tools, where the client does not say otherwise.
     pub with_tools: BTreeMap<String, Value>,
 
@@ -263,6 +299,9 @@ impl Default for Profile {
             name: String::new(),
             wire: Wire::Chat,
             base_url: String::new(),
+            auth: Auth::Key,
+            token_url: String::new(),
+            client_id: String::new(),
             key_env: Vec::new(),
             base_url_env: Vec::new(),
             auth_header: "authorization".into(),
@@ -271,6 +310,10 @@ impl Default for Profile {
             default_model: String::new(),
             named_only: false,
             headers: BTreeMap::new(),
+            headers_forward: Vec::new(),
+            headers_return: Vec::new(),
+            originator: false,
+            session_header: String::new(),
             max_tokens_field: "max_tokens".into(),
             temperature: None,
             top_p: None,
@@ -284,6 +327,10 @@ impl Default for Profile {
             user_length: (1, 512),
             drop_fields: Vec::new(),
             extra_body: BTreeMap::new(),
+            default_body: BTreeMap::new(),
+            stream_only: false,
+            input_list: false,
+            system_role: true,
             with_tools: BTreeMap::new(),
             developer_role: false,
             mid_system: MidSystem::User,
@@ -363,10 +410,28 @@ impl Profile {
         }
     }
 
+    /// Whether a header goes from the client to the provider.
+    pub fn forwards(&self, header: &str) -> bool {
+        listed(&self.headers_forward, header)
+    }
+
+    /// Whether a header of the provider's answer goes to the client.
+    pub fn returns(&self, header: &str) -> bool {
+        listed(&self.headers_return, header)
+    }
+
     /// Whether the provider searches the web by itself.
     pub fn searches(&self) -> bool {
         !self.web_search_tool.is_empty() || !self.web_search_body.is_empty()
     }
+}
+
+/// Whether `names` hold `name` or the beginning of it.
+fn listed(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| match known.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => known == name,
+    })
 }
 
 fn key_for<'a>(keys: impl Iterator<Item = &'a String>, model: &str) -> Option<&'a String> {

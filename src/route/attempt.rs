@@ -39,7 +39,7 @@ pub struct Attempt {
     framing: Framing,
     snapshot: Arc<Snapshot>,
     mode: Mode,
-    /// The client asked for a stream.
+    /// The provider was asked for a stream.
     streaming: bool,
     diagnostics: Vec<Diagnostic>,
     diagnostics_field: String,
@@ -87,6 +87,11 @@ impl Attempt {
             finish_seen: None,
             detail: String::new(),
         })
+    }
+
+    /// Who is asked.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Where to connect.
@@ -376,21 +381,30 @@ impl Attempt {
     }
 
     fn stream_head(&self, out: &mut Vec<u8>) {
-        let mut more = Vec::new();
-        if !self.diagnostics_field.is_empty() {
-            more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
-        }
         self.framing
-            .stream_head(out, 200, "text/event-stream", &more);
+            .stream_head(out, 200, "text/event-stream", &self.more_fields());
     }
 
     fn whole(&self, status: u16, body: &[u8], out: &mut Vec<u8>) {
+        self.framing
+            .whole(out, status, "application/json", &self.more_fields(), body);
+    }
+
+    /// What the head says besides its framing: our diagnostics, and what of the provider's own
+    /// fields is for the client.
+    fn more_fields(&self) -> Vec<(&str, &str)> {
         let mut more = Vec::new();
         if !self.diagnostics_field.is_empty() {
             more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
         }
-        self.framing
-            .whole(out, status, "application/json", &more, body);
+        let profile = &self.target.provider.profile;
+        if let Some(head) = self.answer.head()
+            && !profile.headers_return.is_empty()
+        {
+            let fields = head.headers.iter();
+            more.extend(fields.filter(|(name, _)| profile.returns(name)));
+        }
+        more
     }
 
     /// Moves the body's pieces through the mode's machine; `true` when the stream is over.

@@ -1,9 +1,9 @@
 //! The life of one request.
 //!
 //! ```text
-//! head ─▶ Body ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ Tail ─▶ Over
-//!           │          └────── attempt ──────┘             ▲
-//!           └─ refused, or answered without a provider ────┘
+//! head ─▶ Body ─▶ [Login] ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ Tail ─▶ Over
+//!           │                     └────── attempt ──────┘             ▲
+//!           └─ refused, or answered without a provider ───────────────┘
 //! ```
 //!
 //! Until the first output event ("commit") an error is an HTTP status, and another target of the
@@ -17,8 +17,11 @@ use super::answer::{Framing, Transport};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
+pub use super::login::Ask;
+use super::login::{self, Next, Showing};
 pub use super::machine::{Action, Input, Machine};
 use super::prepare::Order;
+use crate::auth::chatgpt::Credential;
 use crate::config::{Origin, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
@@ -39,6 +42,8 @@ enum Phase {
     Body,
     /// A connection was asked for.
     Connecting,
+    /// A credential was asked for.
+    Login,
     /// The request is on its way.
     Sending,
     /// The answer is awaited or arriving.
@@ -71,6 +76,7 @@ pub struct Exchange {
     attempt: Option<Attempt>,
     chain: std::vec::IntoIter<Target>,
     stale_retries: u8,
+    login: Showing,
     upstream_open: bool,
     pending: VecDeque<Action>,
     deadline: Option<Instant>,
@@ -125,14 +131,14 @@ impl Exchange {
             keep_alive: head.keep_alive,
             head_only: head.method == "HEAD",
         };
-        let mut exchange = Self::begin(snapshot, head, framing, entropy, unix_s, now);
+        let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
         if let Err(error) = exchange.admit() {
             exchange.refuse_request(&error);
         }
         exchange
     }
 
-    fn begin(
+    fn fresh(
         snapshot: Arc<Snapshot>,
         head: RequestHead,
         framing: Framing,
@@ -155,6 +161,7 @@ impl Exchange {
             attempt: None,
             chain: Vec::new().into_iter(),
             stale_retries: 0,
+            login: Showing::default(),
             upstream_open: false,
             pending: VecDeque::new(),
             deadline: Some(now + limits::CLIENT_READ_TIMEOUT),
@@ -239,8 +246,8 @@ impl Exchange {
             return Ok(());
         }
         self.chain = chain.into_iter();
-        self.attempt(request, &body)?;
-        self.keep_for_others(body);
+        self.begin(request, &body)?;
+        self.keep(body);
         Ok(())
     }
 
@@ -250,23 +257,76 @@ impl Exchange {
         let request = tape
             .parse(&body)
             .map_err(|e| Error::bad_request(e.to_string()))?;
-        self.attempt(request, &body)?;
-        self.keep_for_others(body);
+        self.begin(request, &body)?;
+        self.keep(body);
         Ok(())
     }
 
-    fn keep_for_others(&mut self, body: Vec<u8>) {
-        if self.chain.len() > 0 {
+    /// Keeps the body for another target, or for another credential.
+    fn keep(&mut self, body: Vec<u8>) {
+        if self.chain.len() > 0 || self.login.may_ask_again() {
             self.body = body;
         }
     }
 
-    fn attempt(&mut self, request: Value<'_>, body: &[u8]) -> Result<(), Error> {
+    /// Begins with the next target: at once, or with its login.
+    fn begin(&mut self, request: Value<'_>, body: &[u8]) -> Result<(), Error> {
         let target = self
             .chain
             .next()
             .ok_or_else(|| local::unknown_model(&self.log.model))?;
         self.log.target = format!("{}/{}", target.provider.name, target.model);
+        match self.login.begin(target) {
+            Next::Ask(ask) => {
+                login::admit(&self.head, self.snapshot.keys.is_empty())?;
+                self.ask_for_login(ask);
+                Ok(())
+            }
+            Next::Go(target) => self.attempt(target, None, request, body),
+        }
+    }
+
+    fn ask_for_login(&mut self, ask: Ask) {
+        self.attempt = None;
+        if std::mem::take(&mut self.upstream_open) {
+            self.pending.push_back(Action::CloseUpstream);
+        }
+        self.pending.push_back(Action::Login(ask));
+        self.deadline = Some(self.last + limits::LOGIN_TIMEOUT);
+        self.phase = Phase::Login;
+    }
+
+    fn credential(&mut self, result: Result<Credential, Error>, now: Instant) {
+        if self.phase != Phase::Login {
+            return;
+        }
+        let body = std::mem::take(&mut self.body);
+        let result = result.and_then(|credential| self.show(credential, &body));
+        self.keep(body);
+        if let Err(error) = result {
+            self.fail(error, now);
+        }
+    }
+
+    fn show(&mut self, credential: Credential, body: &[u8]) -> Result<(), Error> {
+        let mut tape = Tape::new();
+        let request = tape
+            .parse(body)
+            .map_err(|e| Error::bad_request(e.to_string()))?;
+        if let Some(target) = self.login.target() {
+            self.attempt(target, Some(&credential), request, body)?;
+            self.login.shown(credential);
+        }
+        Ok(())
+    }
+
+    fn attempt(
+        &mut self,
+        target: Target,
+        credential: Option<&Credential>,
+        request: Value<'_>,
+        body: &[u8],
+    ) -> Result<(), Error> {
         self.log.attempts += 1;
         let attempt = Attempt::new(Order {
             snapshot: &self.snapshot,
@@ -275,6 +335,7 @@ impl Exchange {
             request,
             body,
             head: &self.head,
+            credential,
             framing: self.framing,
             // No two attempts share a seed: ids and nonces come from it.
             seed: seed_of(self.entropy, self.log.attempts),
@@ -315,6 +376,11 @@ impl Exchange {
             self.phase = Phase::Answering;
         }
         self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
+        // What was kept for another credential is not needed once there is output.
+        let needed = self.body.is_empty() || self.chain.len() > 0;
+        if !needed && self.attempt.as_ref().is_some_and(Attempt::committed) {
+            self.body = Vec::new();
+        }
     }
 
     fn upstream_closed(&mut self, why: Option<&str>, now: Instant) {
@@ -345,6 +411,7 @@ impl Exchange {
                 let error = Error::new(Source::Downstream, Kind::RequestTimeout, message);
                 self.refuse_request(&error);
             }
+            Phase::Login => self.fail(login::late(), now),
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
                 self.fail(
@@ -402,6 +469,11 @@ impl Exchange {
     /// the answer. After commit the stream is ended properly.
     fn fail(&mut self, error: Error, now: Instant) {
         let committed = self.attempt.as_ref().is_some_and(Attempt::committed);
+        let status = self.attempt.as_ref().map_or(0, Attempt::status);
+        let error = match self.login.refused(status, error) {
+            Ok(ask) => return self.ask_for_login(ask),
+            Err(error) => error,
+        };
         if !committed && self.chain.len() > 0 && elsewhere_helps(&error) {
             if let Err(error) = self.next_attempt() {
                 self.answer_error(&error);
@@ -502,6 +574,7 @@ impl Machine for Exchange {
                     now,
                 );
             }
+            Input::Credential(result) => self.credential(result, now),
             Input::RequestSent => {
                 self.phase = Phase::Answering;
                 self.step(now, |attempt, out| attempt.sent(now, out));

@@ -1,7 +1,10 @@
 //! The exchange driven by a virtual clock and a scripted peer: no sockets, no sleeping.
 
-use super::exchange::{Action, Exchange, Input, Machine};
-use crate::config::Snapshot;
+use super::exchange::{Action, Ask, Exchange, Input, Machine};
+use crate::auth::chatgpt::Credential;
+use crate::auth::secret::Secret;
+use crate::config::{self, Snapshot};
+use crate::error::{Error, Kind, Source};
 use crate::http::head::{self, Parsed};
 use crate::provider::Profile;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ struct Peer {
     client: Vec<u8>,
     upstream: Vec<u8>,
     connects: usize,
+    asked: Vec<Ask>,
     released: usize,
     closed: usize,
     done: Option<bool>,
@@ -35,6 +39,7 @@ impl Peer {
             client: Vec::new(),
             upstream: Vec::new(),
             connects: 0,
+            asked: Vec::new(),
             released: 0,
             closed: 0,
             done: None,
@@ -67,6 +72,7 @@ impl Peer {
                     self.connects += 1;
                     return Action::Wait;
                 }
+                Action::Login(ask) => self.asked.push(ask),
                 Action::ToUpstream(bytes) => {
                     self.upstream = bytes.to_vec();
                     self.exchange.handle(Input::RequestSent, self.now);
@@ -370,4 +376,69 @@ fn a_deadline_that_fires_early_changes_nothing() {
     peer.now += Duration::from_millis(5);
     peer.input(Input::Deadline);
     assert!(peer.client.is_empty() && peer.done.is_none());
+}
+
+fn with_login() -> Peer {
+    let home = |name: &str| (name == "HOME").then(|| "/nowhere".to_owned());
+    let snapshot = config::parse("f", "[providers.codex]", &home).unwrap();
+    let body = r#"{"model":"gpt-5.5","stream":true,"input":"hi"}"#;
+    Peer::with(
+        snapshot,
+        &post("/v1/responses", body.len()),
+        body.as_bytes(),
+    )
+}
+
+fn credential(token: &str) -> Input<'static> {
+    Input::Credential(Ok(Credential {
+        access_token: Secret::new(token),
+        account_id: None,
+    }))
+}
+
+#[test]
+fn a_login_is_shown_and_once_more_where_it_is_refused() {
+    let mut peer = with_login();
+    assert_eq!((peer.asked.len(), peer.connects), (1, 0));
+    assert!(peer.asked[0].refused.is_none());
+    peer.input(credential("one"));
+    peer.connected();
+    let sent = |peer: &Peer| String::from_utf8(peer.upstream.clone()).unwrap();
+    let first = sent(&peer);
+    let refusal = "HTTP/1.1 401 X\r\ncontent-length: 2\r\n\r\n{}";
+    peer.bytes(refusal);
+    assert_eq!((peer.asked.len(), peer.closed, peer.done), (2, 1, None));
+    let refused = peer.asked[1].refused.as_ref().unwrap();
+    assert_eq!(refused.expose(), "one");
+    peer.input(credential("two"));
+    peer.connected();
+    assert_eq!(sent(&peer), first.replace("Bearer one", "Bearer two"));
+    peer.bytes(refusal);
+    assert_eq!((peer.asked.len(), peer.done), (2, Some(true)));
+    assert!(peer.said().starts_with("HTTP/1.1 400 ") && peer.said().contains("codex login"));
+    assert!(peer.exchange.record().contains("attempts=2"));
+}
+
+#[test]
+fn a_login_that_does_not_come_is_not_waited_for_for_ever() {
+    let mut peer = with_login();
+    peer.wait();
+    assert!(peer.said().starts_with("HTTP/1.1 504 "), "{}", peer.said());
+    assert_eq!(peer.done, Some(true));
+    // It comes all the same.
+    peer.input(credential("late"));
+    assert_eq!(peer.connects, 0);
+
+    let mut peer = with_login();
+    let error = Error::new(Source::Gateway, Kind::ProviderAuth, "None.");
+    peer.input(Input::Credential(Err(error)));
+    assert!(peer.said().starts_with("HTTP/1.1 400 "), "{}", peer.said());
+
+    let mut peer = with_login();
+    peer.input(Input::ClientGone);
+    assert_eq!((peer.done, peer.said().as_str()), (Some(false), ""));
+
+    let mut peer = with_login();
+    peer.input(Input::Drain);
+    assert!(peer.said().starts_with("HTTP/1.1 503 "), "{}", peer.said());
 }

@@ -1,6 +1,9 @@
 //! What the shell drives, and how: inputs in, actions out, and no sockets or clocks between.
 
+use super::login::Ask;
+use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
+use crate::error::Error;
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -16,6 +19,8 @@ pub enum Input<'a> {
     },
     /// No upstream connection could be made; a phrase for the operator.
     ConnectFailed(&'a str),
+    /// The credential that was asked for, or why there is none.
+    Credential(Result<Credential, Error>),
     /// The bytes of the last [`Action::ToUpstream`] were written.
     RequestSent,
     /// Bytes from upstream, as they came.
@@ -35,6 +40,8 @@ pub enum Input<'a> {
 pub enum Action {
     /// Open or lease a connection; answer with `Connected` or `ConnectFailed`.
     Connect(Origin),
+    /// Get what a login has to show, anew if it is what was refused; answer with `Credential`.
+    Login(Ask),
     /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
     ToUpstream(Bytes),
     /// Write [`Machine::take_output`] to the client, then poll again.

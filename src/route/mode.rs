@@ -3,12 +3,15 @@
 use crate::error::Error;
 use crate::json::Tape;
 use crate::translate::diagnostic::Diagnostic;
+use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Progress, Sink, Translator, UpstreamEnd, Usage};
 use crate::translate::{reverse, usage};
 
 /// How the answer's body becomes the client's.
 pub(super) enum Mode {
+    /// A stream of the client's own dialect becomes the one object that it asked for.
+    Fold(Box<Fold>),
     /// Untouched, with a tap; with the usage of a whole object.
     Pass(Box<Tap>, Option<Usage>),
     /// A chat answer becomes a response.
@@ -21,6 +24,7 @@ impl Mode {
     /// Takes the next bytes of a stream; `true` when the client has everything.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
         match self {
+            Mode::Fold(fold) => fold.feed(bytes, out),
             Mode::Pass(tap, _) => tap.feed(bytes, out).map(|()| false),
             Mode::Translate(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
             Mode::Reverse(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
@@ -30,6 +34,10 @@ impl Mode {
     /// Takes a whole object; `true` when the client has everything.
     pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
         match self {
+            Mode::Fold(fold) => {
+                fold.feed_object(body, out);
+                Ok(true)
+            }
             Mode::Pass(..) => Ok(true),
             Mode::Translate(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
             Mode::Reverse(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
@@ -39,6 +47,7 @@ impl Mode {
     /// The upstream body has ended.
     pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
+            Mode::Fold(fold) => fold.finish(end, out),
             Mode::Pass(tap, _) => {
                 tap.finish(&end, out);
                 Ok(())
@@ -51,7 +60,7 @@ impl Mode {
     /// Starts the client's stream although there is no output yet.
     pub fn commit(&mut self, out: &mut Vec<u8>) {
         match self {
-            Mode::Pass(..) => {}
+            Mode::Fold(_) | Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.commit(out),
             Mode::Reverse(t, _) => t.commit(out),
         }
@@ -60,7 +69,7 @@ impl Mode {
     /// Says that the stream lives.
     pub fn keepalive(&mut self, out: &mut Vec<u8>) {
         match self {
-            Mode::Pass(..) => {}
+            Mode::Fold(_) | Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.keepalive(out),
             Mode::Reverse(t, _) => t.keepalive(out),
         }
@@ -69,7 +78,7 @@ impl Mode {
     /// Tells the wall clock, in Unix seconds.
     pub fn set_now(&mut self, unix_s: u64) {
         match self {
-            Mode::Pass(..) | Mode::Reverse(..) => {}
+            Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => {}
             Mode::Translate(t, _) => t.set_now(unix_s),
         }
     }
@@ -103,14 +112,14 @@ impl Mode {
     pub fn gives_object(&self) -> bool {
         matches!(
             self,
-            Mode::Translate(_, Sink::Json) | Mode::Reverse(_, Sink::Json)
+            Mode::Fold(_) | Mode::Translate(_, Sink::Json) | Mode::Reverse(_, Sink::Json)
         )
     }
 
     /// Whether only the end of the upstream body is outstanding.
     pub fn finishing(&self) -> bool {
         match self {
-            Mode::Pass(..) => false,
+            Mode::Fold(_) | Mode::Pass(..) => false,
             Mode::Translate(t, _) => t.finishing(),
             Mode::Reverse(t, _) => t.finishing(),
         }
@@ -119,6 +128,7 @@ impl Mode {
     /// How it ended, for the log.
     pub fn outcome(&self) -> &'static str {
         match self {
+            Mode::Fold(fold) => fold.status().unwrap_or("open"),
             Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
             Mode::Reverse(t, _) => t.status().unwrap_or("open"),
@@ -130,13 +140,14 @@ impl Mode {
         match self {
             Mode::Pass(tap, _) => tap.response(),
             Mode::Translate(t, _) => t.response(),
-            Mode::Reverse(..) => None,
+            Mode::Fold(_) | Mode::Reverse(..) => None,
         }
     }
 
     /// Token counts, once known.
     pub fn usage(&self) -> Option<Usage> {
         match self {
+            Mode::Fold(fold) => fold.usage(),
             Mode::Pass(tap, cost) => tap.usage().or(*cost),
             Mode::Translate(t, _) => t.usage(),
             Mode::Reverse(t, _) => t.usage(),
@@ -146,7 +157,7 @@ impl Mode {
     /// What of the answer was dropped.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Mode::Pass(..) | Mode::Reverse(..) => &[],
+            Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => &[],
             Mode::Translate(t, _) => t.diagnostics(),
         }
     }

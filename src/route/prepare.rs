@@ -2,8 +2,10 @@
 
 use super::answer::Framing;
 use super::endpoint::Endpoint;
+use super::identity;
 use super::mode::Mode;
 use super::upstream;
+use crate::auth::chatgpt::Credential;
 use crate::config::{Snapshot, Target};
 use crate::error::Error;
 use crate::http::head::RequestHead;
@@ -11,6 +13,7 @@ use crate::json::Value;
 use crate::provider::profile::Wire;
 use crate::responses::tool::ToolTable;
 use crate::translate::diagnostic::Diagnostic;
+use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
 use crate::translate::{request, reverse, rewrite, snapshot};
@@ -30,6 +33,8 @@ pub struct Order<'a> {
     pub body: &'a [u8],
     /// The client's head.
     pub head: &'a RequestHead,
+    /// The login, where the provider takes one.
+    pub credential: Option<&'a Credential>,
     /// How the client is answered.
     pub framing: Framing,
     /// Randomness that no other attempt has.
@@ -43,7 +48,7 @@ pub(super) struct Prepared {
     /// Head and body.
     pub request: Vec<u8>,
     pub mode: Mode,
-    /// The client asked for a stream.
+    /// The provider was asked for a stream.
     pub streaming: bool,
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -69,7 +74,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         seal_key: &order.snapshot.seal_key,
     };
     let translated = request::translate(order.request, cx)?;
-    let codex = is_codex(order.head);
+    let codex = identity::is_codex(order.head);
     let requested = order.request.str("model").map(|m| m.text());
     let requested = requested.unwrap_or_default();
     let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
@@ -96,7 +101,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
     };
     Ok(Prepared {
         request: upstream::request(
-            &order.target,
+            order,
             "/chat/completions",
             translated.stream,
             &translated.body,
@@ -116,12 +121,17 @@ fn responses_passed(order: &Order<'_>) -> Prepared {
         order.body,
         &target.model,
         profile,
+        identity::is_codex(order.head),
         &mut diagnostics,
     );
-    let streaming = wants_stream(order.request);
+    let wanted = wants_stream(order.request);
+    let streaming = wanted || profile.stream_only;
     Prepared {
-        request: upstream::request(target, "/responses", streaming, &body),
-        mode: Mode::Pass(Box::new(Tap::responses()), None),
+        request: upstream::request(order, "/responses", streaming, &body),
+        mode: match streaming && !wanted {
+            true => Mode::Fold(Box::new(Fold::new())),
+            false => Mode::Pass(Box::new(Tap::responses()), None),
+        },
         streaming,
         diagnostics,
     }
@@ -132,7 +142,7 @@ fn chat_passed(order: &Order<'_>) -> Prepared {
     let body = rewrite::rename(order.request, order.body, &target.model);
     let streaming = wants_stream(order.request);
     Prepared {
-        request: upstream::request(target, "/chat/completions", streaming, &body),
+        request: upstream::request(order, "/chat/completions", streaming, &body),
         mode: Mode::Pass(Box::new(Tap::chat()), None),
         streaming,
         diagnostics: Vec::new(),
@@ -167,21 +177,17 @@ fn reversed(order: &Order<'_>) -> Result<Prepared, Error> {
         seal: Some((order.snapshot.seal_key.clone(), profile.name.clone())),
     };
     let translator = Box::new(reverse::stream::Translator::new(plan));
+    let streaming = translated.stream || profile.stream_only;
     Ok(Prepared {
-        request: upstream::request(target, "/responses", translated.stream, &translated.body),
+        request: upstream::request(order, "/responses", streaming, &translated.body),
         mode: Mode::Reverse(translator, sink),
-        streaming: translated.stream,
+        streaming,
         diagnostics: translated.diagnostics,
     })
 }
 
 fn wants_stream(request: Value<'_>) -> bool {
     request.get("stream").and_then(|s| s.as_bool()) == Some(true)
-}
-
-fn is_codex(head: &RequestHead) -> bool {
-    let originator = head.headers.get("originator");
-    originator.is_some_and(|o| o.starts_with("codex"))
 }
 
 /// The machine for a request over a WebSocket that wants no output.
@@ -196,7 +202,7 @@ pub(super) fn warm_up(
         sink: Sink::WebSocket,
         response_id: response_id(&seed),
         created_at: unix_s,
-        echo: snapshot::echo(request, &requested, &[], is_codex(head)),
+        echo: snapshot::echo(request, &requested, &[], identity::is_codex(head)),
         tools: ToolTable::default(),
         reasoning_summary: false,
         seal: None,

@@ -1,7 +1,9 @@
 //! The provider's side of one attempt, pure: the request's bytes, and the answer's head and body
 //! as they arrive.
 
-use crate::config::Target;
+use super::identity;
+use super::prepare::Order;
+use crate::config::Origin;
 use crate::error::{Error, Kind, Source};
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{self, Headers, Parsed, ResponseHead};
@@ -9,17 +11,31 @@ use crate::json::write;
 use crate::limits;
 
 /// Writes a whole request: head, then `body`. `api_path` starts with a slash.
-pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Vec<u8> {
-    let provider = &target.provider;
-    let origin = &provider.origin;
+pub(super) fn request(order: &Order<'_>, api_path: &str, stream: bool, body: &[u8]) -> Vec<u8> {
+    let provider = &order.target.provider;
+    post(
+        &provider.origin,
+        &[&provider.path_prefix, api_path],
+        stream,
+        body,
+        |out| {
+            identity::write(out, order);
+        },
+    )
+}
+
+/// Writes a whole POST of `body`; `fields` appends further fields, each behind a line end.
+pub fn post(
+    origin: &Origin,
+    path: &[&str],
+    stream: bool,
+    body: &[u8],
+    fields: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + body.len());
     let default_port = if origin.tls { 443 } else { 80 };
-    for part in [
-        "POST ",
-        &provider.path_prefix,
-        api_path,
-        " HTTP/1.1\r\nhost: ",
-    ] {
+    let parts = ["POST "].into_iter().chain(path.iter().copied());
+    for part in parts.chain([" HTTP/1.1\r\nhost: "]) {
         out.extend_from_slice(part.as_bytes());
     }
     if origin.host.contains(':') {
@@ -31,18 +47,7 @@ pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Ve
         out.push(b':');
         write::uint(&mut out, u64::from(origin.port));
     }
-    if let Some(key) = &provider.key {
-        let profile = &provider.profile;
-        for part in [
-            "\r\n",
-            &profile.auth_header,
-            ": ",
-            &profile.auth_prefix,
-            key.expose(),
-        ] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
+    fields(&mut out);
     let accept = if stream {
         "text/event-stream"
     } else {
@@ -51,8 +56,6 @@ pub fn request(target: &Target, api_path: &str, stream: bool, body: &[u8]) -> Ve
     for part in ["\r\ncontent-type: application/json\r\naccept: ", accept] {
         out.extend_from_slice(part.as_bytes());
     }
-    let agent = concat!("\r\nuser-agent: strait/", env!("CARGO_PKG_VERSION"));
-    out.extend_from_slice(agent.as_bytes());
     out.extend_from_slice(b"\r\ncontent-length: ");
     write::uint(&mut out, body.len() as u64);
     out.extend_from_slice(b"\r\n\r\n");

@@ -13,6 +13,7 @@ mod driver;
 mod guard;
 mod journal;
 mod listener;
+mod login;
 mod pool;
 mod relay;
 mod resolve;
@@ -28,6 +29,7 @@ use crate::config::Snapshot;
 use driver::phrase;
 use futures_channel::oneshot;
 use journal::{Journal, Level};
+use login::Logins;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt;
@@ -131,6 +133,7 @@ struct Running {
 /// A server whose workers are running.
 struct Server {
     workers: Vec<Running>,
+    logins: Logins,
     journal: Journal,
     writer: journal::Writer,
 }
@@ -138,13 +141,16 @@ struct Server {
 impl Server {
     fn start(options: Options, events: &Sender<Event>) -> Result<Self, ServerError> {
         let snapshot = options.snapshot;
-        let any_tls = snapshot.providers.values().any(|p| p.origin.tls);
+        let mut providers = snapshot.providers.values();
+        let any_tls = providers
+            .any(|p| p.origin.tls || p.login.as_ref().is_some_and(|login| login.origin.tls));
         let tls = tls::config(any_tls, snapshot.ca_file.as_deref())?;
         let count = snapshot.workers.max(1);
         let (addresses, sockets) = open_all(&snapshot.listen, count)?;
         let system = |e: std::io::Error| ServerError::System(format!("threads: {}", phrase(&e)));
         let resolver = resolve::Resolver::start().map_err(system)?;
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
+        let logins = Logins::start(&snapshot, &tls, &resolver, &journal).map_err(system)?;
 
         let cpus = worker::cpus();
         let (started, reports) = channel();
@@ -156,6 +162,7 @@ impl Server {
                 snapshot: snapshot.clone(),
                 tls: tls.clone(),
                 resolver: resolver.clone(),
+                logins: logins.desk(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
                 listeners,
@@ -184,6 +191,7 @@ impl Server {
         }
         Ok(Server {
             workers,
+            logins,
             journal,
             writer,
         })
@@ -214,6 +222,7 @@ impl Server {
         for worker in self.workers {
             crashed |= worker.thread.join().is_err();
         }
+        self.logins.finish();
         self.journal.info(|| "stopped".to_owned());
         self.writer.finish();
         if crashed {

@@ -7,7 +7,9 @@ use super::client::{Client, Filled};
 use super::upstream::{self, Received, Upstream};
 use super::wire::Local;
 use super::worker::Worker;
+use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
+use crate::error::Error;
 use crate::limits;
 use crate::route::machine::{Action, Input, Machine};
 use bytes::Bytes;
@@ -21,6 +23,7 @@ enum Event {
     ClientBytes,
     ClientGone,
     Connected(Result<Upstream, String>),
+    Credential(Result<Credential, Error>),
     Sent(Result<(), String>),
     Received(Received),
     Deadline,
@@ -31,6 +34,7 @@ struct Relay<'a, M> {
     worker: &'a Rc<Worker>,
     client: &'a mut Client,
     machine: &'a mut M,
+    asking: Option<Local<Result<Credential, Error>>>,
     connecting: Option<Local<Result<Upstream, String>>>,
     upstream: Option<Upstream>,
     told_gone: bool,
@@ -47,6 +51,7 @@ pub(super) async fn run<M: Machine>(
         worker,
         client,
         machine,
+        asking: None,
         connecting: None,
         upstream: None,
         told_gone: false,
@@ -63,6 +68,10 @@ impl<M: Machine> Relay<'_, M> {
             let reading = match self.machine.poll() {
                 Action::Connect(origin) => {
                     self.connect(origin);
+                    continue;
+                }
+                Action::Login(ask) => {
+                    self.asking = Some(self.worker.logins.ask(ask));
                     continue;
                 }
                 Action::ToUpstream(bytes) => {
@@ -181,6 +190,7 @@ impl<M: Machine> Relay<'_, M> {
                 self.tell(Input::Connected { reused: false });
             }
             Event::Connected(Err(why)) => self.tell(Input::ConnectFailed(&why)),
+            Event::Credential(result) => self.tell(Input::Credential(result)),
             Event::Sent(Ok(())) => self.tell(Input::RequestSent),
             Event::Sent(Err(why)) => self.received(&Received::Broken(why)),
             Event::Received(received) => self.received(&received),
@@ -253,6 +263,12 @@ impl<M: Machine> Relay<'_, M> {
     }
 
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(asking) = &mut self.asking {
+            return asking.as_mut().poll(cx).map(|result| {
+                self.asking = None;
+                Event::Credential(result)
+            });
+        }
         if let Some(connecting) = &mut self.connecting {
             return connecting.as_mut().poll(cx).map(|result| {
                 self.connecting = None;

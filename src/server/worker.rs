@@ -5,6 +5,7 @@ use super::downstream;
 use super::driver::{self, DriverKind, phrase};
 use super::guard::CatchUnwind;
 use super::journal::Journal;
+use super::login::Desk;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
 use super::timer::{Timer, Timers};
@@ -73,6 +74,7 @@ pub(super) struct Worker {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) cache: Rc<Cache>,
     pub(super) pool: Pool,
+    pub(super) logins: Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) timers: Rc<Timers>,
@@ -176,6 +178,7 @@ pub(super) struct Seed {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) tls: Arc<ClientConfig>,
     pub(super) resolver: Resolver,
+    pub(super) logins: Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) listeners: Vec<std::net::TcpListener>,
@@ -226,6 +229,7 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         tls: seed.tls,
         cache: Rc::new(Cache::new(seed.resolver)),
         pool: Pool::default(),
+        logins: seed.logins,
         journal: seed.journal,
         in_flight: seed.in_flight,
         timers: Rc::default(),

@@ -120,9 +120,9 @@ impl Said {
 fn plan(sink: Sink, summary: bool) -> Plan {
     let mut tools = ToolTable::default();
     tools.push(Tool {
-        flat: "zzz".into(),
+        flat: "Zzz".into(),
         namespace: None,
-        name: "zzz".into(),
+        name: "Zzz".into(),
         kind: ToolKind::Custom,
     });
     Plan {
@@ -218,7 +218,7 @@ fn long_streams_are_known_by_heart() {
         text: words.clone(),
         calls: vec![
             ("f".into(), vec!["{\"a\":\"".into()]),
-            ("zzz".into(), vec!["{\"input\":\"".into()]),
+            ("Zzz".into(), vec!["{\"input\":\"".into()]),
         ],
         finish: "length",
         usage: None,

@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod dialect_tests;
 mod effort;
 mod fields;
+pub mod fold;
 mod hosted;
 mod item;
 mod items;

@@ -1,4 +1,5 @@
-//! A request that is passed through: only what the provider would refuse is taken out.
+//! A request that is passed through: only what the provider would refuse is taken out, and only
+//! what it insists on put in.
 
 use super::diagnostic::Diagnostic;
 use super::seal;
@@ -7,19 +8,24 @@ use crate::json::{Kind, Str, Value};
 use crate::provider::Profile;
 
 /// The body for a provider that speaks the client's dialect: byte for byte the client's, but for
-/// the model's name, and for what the profile says that the provider refuses.
+/// the model's name, and for what the profile says that the provider refuses or wants. `whole`:
+/// the request is Codex's own, which lacks nothing.
 pub fn rewrite(
     request: Value<'_>,
     body: &[u8],
     model: &str,
     profile: &Profile,
+    whole: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<u8> {
     let ours = memchr::memmem::find(body, seal::PREFIX.as_bytes()).is_some();
-    let plain = profile.drop_fields.is_empty() && profile.tool_types.is_empty();
-    if plain && !ours {
+    let refuses = !profile.drop_fields.is_empty() || !profile.tool_types.is_empty();
+    let wants = !profile.system_role || profile.input_list || profile.stream_only;
+    if !refuses && !wants && !ours && (whole || profile.default_body.is_empty()) {
         return rename(request, body, model);
     }
+    let defaults = || profile.default_body.iter().filter(|_| !whole);
+    let missing = |name: &str| request.present(name).is_none();
     let mut out = Vec::with_capacity(body.len());
     out.push(b'{');
     for (key, value) in request.entries() {
@@ -31,6 +37,9 @@ pub fn rewrite(
             });
             continue;
         }
+        if value.is_null() && defaults().any(|(name, _)| key == **name && missing(name)) {
+            continue;
+        }
         if out.len() > 1 {
             out.push(b',');
         }
@@ -40,12 +49,44 @@ pub fn rewrite(
         match value.kind() {
             Kind::String if key == "model" => write::string(&mut out, model),
             Kind::Array if key == "tools" => tools(&mut out, value, profile, diagnostics),
-            Kind::Array if key == "input" && ours => input(&mut out, value, diagnostics),
+            Kind::Array if key == "input" && (ours || !profile.system_role) => {
+                input(&mut out, value, profile, diagnostics)
+            }
+            Kind::String if key == "input" && profile.input_list => said(&mut out, value),
+            _ if key == "stream" && profile.stream_only => out.extend_from_slice(b"true"),
             _ => out.extend_from_slice(value.raw()),
         }
     }
+    for (name, value) in defaults().filter(|(name, _)| missing(name)) {
+        member(&mut out, name);
+        // A profile holds nothing that JSON cannot say.
+        if serde_json::to_writer(&mut out, value).is_err() {
+            out.extend_from_slice(b"null");
+        }
+    }
+    if profile.stream_only && request.get("stream").is_none() {
+        member(&mut out, "stream");
+        out.extend_from_slice(b"true");
+    }
     out.push(b'}');
     out
+}
+
+fn member(out: &mut Vec<u8>, name: &str) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+    write::string(out, name);
+    out.push(b':');
+}
+
+/// An input that is one string is what the user says.
+fn said(out: &mut Vec<u8>, text: Value<'_>) {
+    let head =
+        b"[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":";
+    out.extend_from_slice(head);
+    out.extend_from_slice(text.raw());
+    out.extend_from_slice(b"}]}]");
 }
 
 /// The body under the provider's name for the model, otherwise byte for byte the client's. Where
@@ -97,8 +138,14 @@ fn tools(
     list(out, tools.items().filter(known));
 }
 
-/// Reasoning that was sealed for another provider means nothing here, and is refused.
-fn input(out: &mut Vec<u8>, input: Value<'_>, diagnostics: &mut Vec<Diagnostic>) {
+/// Reasoning that was sealed for another provider means nothing here, and is refused; so is the
+/// role `system` by some, to whom `developer` says the same.
+fn input(
+    out: &mut Vec<u8>,
+    input: Value<'_>,
+    profile: &Profile,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let foreign = |item: &Value<'_>| {
         item.str("encrypted_content")
             .is_some_and(|e| e.text().starts_with(seal::PREFIX))
@@ -110,7 +157,33 @@ fn input(out: &mut Vec<u8>, input: Value<'_>, diagnostics: &mut Vec<Diagnostic>)
             message: "The reasoning was sealed for another provider.".into(),
         });
     }
-    list(out, input.items().filter(|item| !foreign(item)));
+    if profile.system_role {
+        return list(out, input.items().filter(|item| !foreign(item)));
+    }
+    out.push(b'[');
+    for (i, item) in input.items().filter(|item| !foreign(item)).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        developer(out, item);
+    }
+    out.push(b']');
+}
+
+/// The item, as the developer's where it is the system's.
+fn developer(out: &mut Vec<u8>, item: Value<'_>) {
+    let whole = item.raw();
+    let mut from = item.span().start;
+    let begin = from;
+    for (key, value) in item.entries() {
+        if key == "role" && value.as_str().is_some_and(|role| role == "system") {
+            let span = value.span();
+            out.extend_from_slice(&whole[from - begin..span.start - begin]);
+            out.extend_from_slice(b"\"developer\"");
+            from = span.end;
+        }
+    }
+    out.extend_from_slice(&whole[from - begin..]);
 }
 
 #[cfg(test)]
@@ -119,11 +192,22 @@ mod tests {
     use crate::json::Tape;
 
     fn through(profile: &str, body: &str) -> (String, usize) {
+        passed(profile, body, false)
+    }
+
+    fn passed(profile: &str, body: &str, whole: bool) -> (String, usize) {
         let profile = Profile::parse("p", profile).unwrap();
         let mut tape = Tape::new();
         let request = tape.parse(body.as_bytes()).unwrap();
         let mut diagnostics = Vec::new();
-        let out = rewrite(request, body.as_bytes(), "m", &profile, &mut diagnostics);
+        let out = rewrite(
+            request,
+            body.as_bytes(),
+            "m",
+            &profile,
+            whole,
+            &mut diagnostics,
+        );
         (String::from_utf8(out).unwrap(), diagnostics.len())
     }
 
@@ -148,5 +232,36 @@ mod tests {
         let expected = r#"{"model":"m","tools":[{"type":"function"}],"input":[{"role":"user","content":"gwr1."}]}"#;
         let profile = "drop_fields = ['store']\ntool_types = ['function']";
         assert_eq!(through(profile, body), (expected.to_owned(), 3));
+    }
+    const STRICT: &str = "stream_only = true\ninput_list = true\nsystem_role = false\n[default_body]\nstore = false\ninstructions = 'Be \"kind\".'";
+
+    #[test]
+    fn what_the_provider_insists_on_is_put_in() {
+        for (body, expected) in [
+            (
+                r#"{"model":"a","input":"a\u0041"}"#,
+                r#"{"model":"m","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a\u0041"}]}],"instructions":"Be \"kind\".","store":false,"stream":true}"#,
+            ),
+            (
+                r#"{"stream":false,"store":true,"instructions":null,"model":"m","input":[]}"#,
+                r#"{"stream":true,"store":true,"model":"m","input":[],"instructions":"Be \"kind\"."}"#,
+            ),
+            (
+                r#"{"model":"m","instructions":"mine","store":false,"stream":true,"input":[{"role": "system" ,"content":"s"},{"role":"user"},7]}"#,
+                r#"{"model":"m","instructions":"mine","store":false,"stream":true,"input":[{"role": "developer" ,"content":"s"},{"role":"user"},7]}"#,
+            ),
+            (
+                "{}",
+                r#"{"instructions":"Be \"kind\".","store":false,"stream":true}"#,
+            ),
+        ] {
+            assert_eq!(through(STRICT, body), (expected.to_owned(), 0));
+        }
+    }
+
+    #[test]
+    fn a_request_that_lacks_nothing_gets_nothing() {
+        let body = r#"{"model":"m","stream":true,"input":[{"type":"message","role":"developer"}]}"#;
+        assert_eq!(passed(STRICT, body, true), (body.to_owned(), 0));
     }
 }

@@ -12,6 +12,8 @@ fn strait() -> Command {
     command
         .stdin(Stdio::null())
         .env_remove("STRAIT_CONFIG")
+        // The login of whoever runs the tests is none of ours.
+        .env("CODEX_HOME", scratch("cli-home"))
         .current_dir(scratch("cli"));
     command
 }

@@ -10,6 +10,7 @@ mod dialects;
 mod drain;
 mod http;
 mod judge;
+mod login;
 mod memory;
 mod passthrough;
 mod provider;

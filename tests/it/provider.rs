@@ -23,6 +23,8 @@ pub enum Answer {
     Short(String),
     /// Raw bytes behind an SSE head.
     Raw(Vec<u8>),
+    /// The same, with more header lines (each ending in CRLF).
+    RawWith(&'static str, Vec<u8>),
 }
 
 /// A request as the provider saw it.
@@ -153,12 +155,8 @@ fn serve(
                 frames(&mut writer, &data)?;
                 writer.write_all(b"0\r\n\r\n")?;
             }
-            Answer::Raw(bytes) => {
-                begin(&mut writer)?;
-                write!(writer, "{:x}\r\n", bytes.len())?;
-                writer.write_all(&bytes)?;
-                writer.write_all(b"\r\n0\r\n\r\n")?;
-            }
+            Answer::Raw(bytes) => raw(&mut writer, "", &bytes)?,
+            Answer::RawWith(fields, bytes) => raw(&mut writer, fields, &bytes)?,
             Answer::Reset(data) => {
                 begin(&mut writer)?;
                 frames(&mut writer, &data)?;
@@ -195,9 +193,21 @@ fn wait(reader: &mut BufReader<TcpStream>, tell: &Sender<()>) -> std::io::Result
 }
 
 fn begin(writer: &mut TcpStream) -> std::io::Result<()> {
-    writer.write_all(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+    begin_with(writer, "")
+}
+
+fn begin_with(writer: &mut TcpStream, fields: &str) -> std::io::Result<()> {
+    write!(
+        writer,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{fields}transfer-encoding: chunked\r\n\r\n",
     )
+}
+
+fn raw(writer: &mut TcpStream, fields: &str, bytes: &[u8]) -> std::io::Result<()> {
+    begin_with(writer, fields)?;
+    write!(writer, "{:x}\r\n", bytes.len())?;
+    writer.write_all(bytes)?;
+    writer.write_all(b"\r\n0\r\n\r\n")
 }
 
 fn frames(writer: &mut TcpStream, data: &[String]) -> std::io::Result<()> {

@@ -6,6 +6,8 @@ use crate::provider::Provider;
 use crate::sdk_script::{CLIENT_KEY, DEEP, PLAIN, Script};
 use crate::skip;
 use crate::strait::Strait;
+use std::any::Any;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -29,12 +31,21 @@ pub fn asking<'a>(command: &'a mut Command, key: &str) -> &'a mut Command {
 /// Runs `command` with Strait's base URL as its last argument. Every scenario has to be `ok`, and
 /// the provider must have liked every request. `left` is how many streams the suite leaves early.
 fn run(command: &mut Command, scenarios_min: usize, left: usize) {
-    run_through(command, scenarios_min, left, false);
+    run_through(command, scenarios_min, left, |strait| {
+        (strait.address, Box::new(strait))
+    });
 }
 
-/// The same; `twice` puts another Strait in front, which speaks Responses to the first: what
-/// chat clients say is translated there and back.
-fn run_through(command: &mut Command, scenarios_min: usize, left: usize, twice: bool) {
+/// Where the SDK's program is pointed at, and what has to live meanwhile.
+pub type Front = (SocketAddr, Box<dyn Any>);
+
+/// The same; `front` may put another Strait before the one that speaks to the provider.
+fn run_through(
+    command: &mut Command,
+    scenarios_min: usize,
+    left: usize,
+    front: impl FnOnce(Strait) -> Front,
+) {
     let script = Script::default();
     let teller = script.clone();
     let provider = Provider::answering(move |seen| teller.answer(seen));
@@ -44,24 +55,11 @@ fn run_through(command: &mut Command, scenarios_min: usize, left: usize, twice: 
          [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n",
         provider.url()
     );
-    let mut strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
-    let inner;
-    if twice {
-        let more = format!(
-            "[models]\nchat = \"far/chat\"\ndeep = \"far/deep\"\n\
-             [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n\
-             [providers.far]\nprofile = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"{CLIENT_KEY}\"\n",
-            strait.address
-        );
-        inner = strait;
-        strait = Strait::with("openai-compatible", &inner_url(&inner), "io_uring", &more);
-    }
-    let output = asking(
-        command.arg(format!("http://{}/v1", strait.address)),
-        CLIENT_KEY,
-    )
-    .output()
-    .unwrap();
+    let strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
+    let (address, _alive) = front(strait);
+    let output = asking(command.arg(format!("http://{address}/v1")), CLIENT_KEY)
+        .output()
+        .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let faults = script.faults().join("\n");
@@ -84,20 +82,36 @@ fn run_python(suite: &str, scenarios_min: usize, left: usize) {
     run(command.arg(here().join(suite)), scenarios_min, left);
 }
 
-fn inner_url(strait: &Strait) -> String {
-    format!("http://{}/v1", strait.address)
+/// What is said in the chat API is translated there and back: the Strait in front speaks
+/// Responses to the other.
+fn there_and_back(strait: Strait) -> Front {
+    let more = format!(
+        "[models]\nchat = \"far/chat\"\ndeep = \"far/deep\"\n\
+         [[keys]]\nname = \"sdk\"\nkey = \"{CLIENT_KEY}\"\n\
+         [providers.far]\nprofile = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"{CLIENT_KEY}\"\n",
+        strait.address
+    );
+    let url = format!("http://{}/v1", strait.address);
+    let front = Strait::with("openai-compatible", &url, "io_uring", &more);
+    (front.address, Box::new((front, strait)))
 }
 
-#[test]
-fn the_chat_api_translated_there_and_back() {
+/// The scenarios of the chat API, through `front`, but for those named in `skip`.
+pub fn run_chat(scenarios_min: usize, skip_these: &str, front: impl FnOnce(Strait) -> Front) {
     let Some(python) = python() else {
         return skip("no Python with venv and pip, so no SDK for Python");
     };
     let mut command = Command::new(python);
     command
         .arg(here().join("suite.py"))
-        .env("SUITE_ONLY", "chat");
-    run_through(&mut command, 11, 0, true);
+        .env("SUITE_ONLY", "chat")
+        .env("SUITE_SKIP", skip_these);
+    run_through(&mut command, scenarios_min, 0, front);
+}
+
+#[test]
+fn the_chat_api_translated_there_and_back() {
+    run_chat(11, "", there_and_back);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// A provider that answers every request on a connection with the same stream.
-fn provider() -> (SocketAddr, String) {
+/// A server that answers every request on a connection with the same body; and the certificate
+/// that vouches for it.
+pub fn serve(media: &'static str, body: String) -> (SocketAddr, String) {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = CertificateDer::from(certified.cert.der().to_vec());
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
@@ -22,20 +23,21 @@ fn provider() -> (SocketAddr, String) {
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .unwrap();
-    let config = Arc::new(config);
+    let (config, body) = (Arc::new(config), Arc::new(body));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for tcp in listener.incoming().flatten() {
             let session = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut reader = BufReader::new(StreamOwned::new(session, tcp));
-            std::thread::spawn(move || while answer(&mut reader).is_some() {});
+            let body = Arc::clone(&body);
+            std::thread::spawn(move || while answer(&mut reader, media, &body).is_some() {});
         }
     });
     (address, certified.cert.pem())
 }
 
-fn answer(reader: &mut (impl BufRead + AsWriter)) -> Option<()> {
+fn answer(reader: &mut (impl BufRead + AsWriter), media: &str, body: &str) -> Option<()> {
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -50,12 +52,8 @@ fn answer(reader: &mut (impl BufRead + AsWriter)) -> Option<()> {
         }
     }
     reader.take(length).read_to_end(&mut Vec::new()).ok()?;
-    let mut body = String::new();
-    for data in text(&"word ".repeat(5000)) {
-        body.push_str(&format!("data: {data}\n\n"));
-    }
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     reader.writer().write_all(head.as_bytes()).ok()?;
@@ -76,7 +74,9 @@ impl<T: Read + Write> AsWriter for BufReader<T> {
 
 #[test]
 fn a_large_answer_over_tls_and_an_unknown_authority() {
-    let (address, pem) = provider();
+    let stream = text(&"word ".repeat(5000));
+    let stream = stream.iter().map(|data| format!("data: {data}\n\n"));
+    let (address, pem) = serve("text/event-stream", stream.collect());
     let file = scratch("tls").join("ca.pem");
     std::fs::write(&file, pem).unwrap();
     let url = format!("https://localhost:{}/v1", address.port());

@@ -66,6 +66,7 @@ impl Peer {
                     self.conversation.handle(Input::RequestSent, self.now);
                 }
                 Action::CloseUpstream => self.closed += 1,
+                Action::Login(_) => panic!("the provider takes no login"),
                 Action::ReleaseUpstream => {}
                 Action::Record(line) => self.records.push(line),
                 Action::Done { keep_alive } => {

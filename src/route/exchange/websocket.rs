@@ -37,7 +37,7 @@ impl Exchange {
             keep_alive: true,
             head_only: false,
         };
-        let mut exchange = Self::begin(snapshot, head, framing, entropy, unix_s, now);
+        let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
         exchange.endpoint = Endpoint::Responses;
         let begun = exchange.authorize().and(create).and_then(|create| {
             if !create.generate {

@@ -9,6 +9,8 @@ pub(super) struct Body<'a> {
     pub out: Vec<u8>,
     pub profile: &'a Profile,
     diagnostics: Vec<Diagnostic>,
+    /// Members that the profile has a default for, and that were written.
+    given: Vec<&'a str>,
 }
 
 impl<'a> Body<'a> {
@@ -17,6 +19,7 @@ impl<'a> Body<'a> {
             out: Vec::with_capacity(capacity),
             profile,
             diagnostics: Vec::new(),
+            given: Vec::new(),
         }
     }
 
@@ -73,6 +76,9 @@ impl<'a> Body<'a> {
     }
 
     fn key(&mut self, name: &str) {
+        if let Some((name, _)) = self.profile.default_body.get_key_value(name) {
+            self.given.push(name);
+        }
         self.out.push(b',');
         write::string(&mut self.out, name);
         self.out.push(b':');
@@ -86,6 +92,17 @@ impl<'a> Body<'a> {
         match serde_json::to_writer(&mut self.out, value) {
             Ok(()) => {}
             Err(_) => self.out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Appends what the profile wants where nobody gave it.
+    pub fn defaults(&mut self) {
+        let profile = self.profile;
+        for (name, value) in &profile.default_body {
+            let given = self.given.contains(&name.as_str());
+            if !given && !profile.extra_body.contains_key(name) {
+                self.set(name, value);
+            }
         }
     }
 

@@ -71,7 +71,7 @@ pub(super) fn write(request: Value<'_>, body: &mut Body<'_>) -> Result<(), Error
     }
     // Absent means true here, and false in the client's dialect.
     body.own("store", b"false");
-    if flag(request, "stream") {
+    if flag(request, "stream") || body.profile.stream_only {
         body.raw("stream", "stream", b"true");
         // Padding of deltas that would be thrown away here.
         body.own("stream_options", br#"{"include_obfuscation":false}"#);
@@ -87,6 +87,7 @@ pub(super) fn write(request: Value<'_>, body: &mut Body<'_>) -> Result<(), Error
     for (name, value) in profile.extra_body.iter().filter(|(n, _)| *n != "reasoning") {
         body.set(name, value);
     }
+    body.defaults();
     unknown(request, body);
     Ok(())
 }

@@ -423,3 +423,25 @@ fn the_profile_has_the_last_word() {
     );
     assert_eq!(body["input"][0]["role"], "developer");
 }
+
+#[test]
+fn what_the_provider_insists_on_is_put_in() {
+    let strict = Profile {
+        stream_only: true,
+        default_body: toml::from_str("store = false\ninstructions = 'Be kind.'").unwrap(),
+        ..profile()
+    };
+    let (body, notes) = with(&strict, json!({}));
+    assert_eq!(
+        (&body["stream"], &body["store"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(body["instructions"], "Be kind.");
+    assert!(notes.is_empty(), "{notes:?}");
+    let messages = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]);
+    let (body, _) = with(&strict, json!({"messages": messages, "stream": true}));
+    assert_eq!(
+        (&body["stream"], &body["instructions"]),
+        (&json!(true), &json!("s"))
+    );
+}

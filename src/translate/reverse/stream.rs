@@ -3,7 +3,7 @@
 mod calls;
 mod emit;
 mod events;
-mod failure;
+pub(in crate::translate) mod failure;
 mod items;
 mod said;
 mod stop;

@@ -368,6 +368,10 @@ fn legal(body: &Json, dialect: &Dialect) {
         let set = dialect.profile.extra_body.contains_key(name);
         assert!(set || !members.contains_key(name), "{name} is refused");
     }
+    assert!(!dialect.profile.stream_only || body["stream"] == true);
+    for name in dialect.profile.default_body.keys() {
+        assert!(members.contains_key(name), "{name} is wanted");
+    }
     for name in ["messages", "stop", "n", "max_tokens", "functions"] {
         assert!(
             !members.contains_key(name),

@@ -1,10 +1,10 @@
 //! `translate::rewrite` on arbitrary JSON, for every dialect that is passed through: JSON comes
-//! out, the same as went in but for the model's name and for what the dialect refuses, which is
-//! told once each; where nothing is refused, every other byte is the client's.
+//! out, the same as went in but for the model's name, for what the dialect refuses, which is told
+//! once each, and for what it wants; where nothing is, every other byte is the client's.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use strait::json::{Tape, Value};
 use strait::provider::Profile;
 use strait::provider::profile::Wire;
@@ -57,12 +57,38 @@ fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) 
         input.retain(|item| !sealed(item));
         removed += before - input.len();
     }
+    if let Some(input) = members.get_mut("input") {
+        if let Some(text) = input.as_str().filter(|_| profile.input_list) {
+            let part = json!({"type": "input_text", "text": text});
+            *input = json!([{"type": "message", "role": "user", "content": [part]}]);
+        }
+        for item in input.as_array_mut().into_iter().flatten() {
+            if !profile.system_role && item.get("role").is_some_and(|role| role == "system") {
+                item["role"] = "developer".into();
+            }
+        }
+    }
+    for (name, value) in &profile.default_body {
+        let member = members.entry(name.clone()).or_insert(Json::Null);
+        if member.is_null() {
+            *member = serde_json::to_value(value).unwrap();
+        }
+    }
+    if profile.stream_only {
+        members.insert("stream".to_owned(), true.into());
+    }
     (request, removed)
+}
+
+/// Whether the dialect wants something that the client may not have said.
+fn wants(profile: &Profile) -> bool {
+    let members = profile.stream_only || !profile.default_body.is_empty();
+    members || profile.input_list || !profile.system_role
 }
 
 fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     let mut diagnostics = Vec::new();
-    let out = rewrite(root, body, MODEL, profile, &mut diagnostics);
+    let out = rewrite(root, body, MODEL, profile, false, &mut diagnostics);
     assert!(
         strait_fuzz::is_json(&out),
         "{}",
@@ -70,7 +96,8 @@ fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     );
     renamed(&out);
     let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
-    if profile.drop_fields.is_empty() && profile.tool_types.is_empty() && !ours {
+    let refuses = !profile.drop_fields.is_empty() || !profile.tool_types.is_empty();
+    if !refuses && !wants(profile) && !ours {
         assert_eq!(out, rename(root, body, MODEL));
         assert!(diagnostics.is_empty());
     }
@@ -83,7 +110,7 @@ fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     assert_eq!(after, expected);
     assert!(diagnostics.len() >= removed, "{diagnostics:?}");
     let named = root.entries().any(|(key, _)| key == "model");
-    if diagnostics.is_empty() && !named {
+    if diagnostics.is_empty() && !named && !wants(profile) {
         // Nothing goes away but white space between members.
         let solid = |text: &[u8]| text.iter().filter(|b| !b.is_ascii_whitespace()).count();
         assert_eq!(solid(&out), solid(body));

@@ -31,17 +31,17 @@ const REQUEST: [&str; 20] = [
 const BUSY: [&str; 2] = ["server_is_overloaded", "slow_down"];
 
 /// The provider broke off.
-pub(super) fn broken(message: &str) -> Error {
+pub(in crate::translate) fn broken(message: &str) -> Error {
     Error::new(Source::Upstream, Kind::UpstreamBroken, message)
 }
 
 /// The stream ended, but the answer did not.
-pub(super) fn truncated() -> Error {
+pub(in crate::translate) fn truncated() -> Error {
     broken("The provider's stream ended before its last event.").with_code("stream_truncated")
 }
 
 /// The error of an `error` event, in the nested form or the flat one.
-pub(super) fn of_event(event: Value<'_>) -> Error {
+pub(in crate::translate) fn of_event(event: Value<'_>) -> Error {
     match event.present("error") {
         Some(error) => of(error, event.get("status").and_then(|s| s.as_u64())),
         None => of(event, None),
@@ -49,7 +49,7 @@ pub(super) fn of_event(event: Value<'_>) -> Error {
 }
 
 /// The error of a response that failed.
-pub(super) fn of_response(response: Value<'_>) -> Error {
+pub(in crate::translate) fn of_response(response: Value<'_>) -> Error {
     match response.present("error") {
         Some(error) => of(error, None),
         None => broken("The provider failed and gave no reason."),
