@@ -301,6 +301,7 @@ impl World {
                     self.body = Some(serde_json::from_str(body).expect("JSON"));
                     self.conversation.handle(Input::RequestSent, self.now);
                 }
+                Action::Login(_) => panic!("the provider takes no login"),
                 Action::CloseUpstream | Action::ReleaseUpstream => {
                     self.upstream = false;
                 }
