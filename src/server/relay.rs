@@ -136,12 +136,7 @@ impl<M: Machine> Relay<'_, M> {
 
     fn send(&mut self, bytes: Bytes) -> Result<(), String> {
         match &mut self.upstream {
-            Some(upstream) => {
-                if self.machine.streams() {
-                    upstream.expect_patience();
-                }
-                upstream.send(bytes)
-            }
+            Some(upstream) => upstream.send(bytes),
             None => Err("no connection".to_owned()),
         }
     }

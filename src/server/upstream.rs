@@ -74,11 +74,6 @@ impl Upstream {
         Ok(())
     }
 
-    /// The answer may take long to begin: until then, reading takes no memory.
-    pub(super) fn expect_patience(&mut self) {
-        self.reader.expect_little(true);
-    }
-
     /// Whether a write is pending.
     pub(super) fn is_sending(&self) -> bool {
         self.sending.is_some()

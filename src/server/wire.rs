@@ -21,7 +21,7 @@ pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The memory of a read grows with what comes: a stream that waits for its provider needs a
 /// little, one that runs flat out a lot.
-const READ_BYTES_MIN: usize = 1024;
+const READ_BYTES_MIN: usize = 2 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// What is handed between a [`Reader`] and its task.
