@@ -265,10 +265,6 @@ impl Machine for Conversation {
         }
     }
 
-    fn streams(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|e| e.streams())
-    }
-
     fn client_is_silent(&self) -> bool {
         self.connection.is_between_messages()
     }

@@ -631,10 +631,6 @@ impl Machine for Exchange {
     }
 
     fn client_is_silent(&self) -> bool {
-        self.streams()
-    }
-
-    fn streams(&self) -> bool {
         self.attempt.as_ref().is_some_and(Attempt::streams)
     }
 

@@ -83,9 +83,6 @@ pub trait Machine {
     /// Lends a buffer for the next output; what is in it goes.
     fn recycle(&mut self, buffer: Vec<u8>);
 
-    /// Whether a stream is asked of the provider, so that the answer may take long.
-    fn streams(&self) -> bool;
-
     /// Whether the client will probably say nothing for long, so that no memory need wait for it.
     fn client_is_silent(&self) -> bool;
 
