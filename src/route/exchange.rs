@@ -17,9 +17,11 @@ use super::answer::{Framing, Transport};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
+use super::log::Log;
 pub use super::login::Ask;
 use super::login::{self, Next, Showing};
 pub use super::machine::{Action, Input, Machine};
+use super::origin;
 use super::prepare::Order;
 use crate::auth::chatgpt::Credential;
 use crate::config::{Origin, Snapshot, Target};
@@ -27,10 +29,8 @@ use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
-use crate::json::{Tape, Value, write};
+use crate::json::{Tape, Value};
 use crate::limits;
-use crate::translate::diagnostic::Diagnostic;
-use crate::translate::stream::Usage;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,9 +53,6 @@ enum Phase {
     /// Nothing is left to do.
     Over,
 }
-
-/// Bytes after which a log line lists no further diagnostics.
-const LOG_DIAGNOSTICS_BYTES: usize = 1024;
 
 /// How long the end of an upstream body is awaited after the client has everything.
 const TAIL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -83,38 +80,6 @@ pub struct Exchange {
     out: Vec<u8>,
     client_gone: bool,
     log: Log,
-}
-
-/// What the log line says.
-#[derive(Debug, Default)]
-struct Log {
-    model: String,
-    target: String,
-    key: String,
-    status: u16,
-    outcome: &'static str,
-    detail: String,
-    usage: Option<Usage>,
-    /// `code path`, comma separated.
-    diagnostics: String,
-    attempts: u32,
-}
-
-impl Log {
-    fn diagnose(&mut self, attempt: &Attempt) {
-        self.diagnostics.clear();
-        for Diagnostic { code, path, .. } in attempt.diagnostics() {
-            if self.diagnostics.len() > LOG_DIAGNOSTICS_BYTES {
-                return self.diagnostics.push_str(", …");
-            }
-            if !self.diagnostics.is_empty() {
-                self.diagnostics.push_str(", ");
-            }
-            self.diagnostics.push_str(code);
-            self.diagnostics.push(' ');
-            self.diagnostics.push_str(path);
-        }
-    }
 }
 
 impl Exchange {
@@ -187,6 +152,7 @@ impl Exchange {
 
     fn authorize(&mut self) -> Result<(), Error> {
         if !self.endpoint.is_open() {
+            origin::admit(&self.head, self.snapshot.keys.is_empty())?;
             let presented = self.head.headers.get("authorization").and_then(|value| {
                 let (scheme, key) = value.split_once(' ')?;
                 scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
@@ -278,7 +244,6 @@ impl Exchange {
         self.log.target = format!("{}/{}", target.provider.name, target.model);
         match self.login.begin(target) {
             Next::Ask(ask) => {
-                login::admit(&self.head, self.snapshot.keys.is_empty())?;
                 self.ask_for_login(ask);
                 Ok(())
             }
@@ -643,39 +608,7 @@ impl Machine for Exchange {
     }
 
     fn record(&self) -> String {
-        let log = &self.log;
-        let took = self.last.duration_since(self.started).as_millis();
-        let mut line = Vec::with_capacity(256);
-        line.extend_from_slice(self.head.method.as_bytes());
-        line.push(b' ');
-        line.extend_from_slice(self.head.path.as_bytes());
-        let number = |line: &mut Vec<u8>, name: &str, value: u64| {
-            line.extend_from_slice(name.as_bytes());
-            write::uint(line, value);
-        };
-        let text = |line: &mut Vec<u8>, name: &str, value: &str| {
-            if !value.is_empty() {
-                line.extend_from_slice(name.as_bytes());
-                quote(line, value);
-            }
-        };
-        number(&mut line, " status=", log.status.into());
-        line.extend_from_slice(b" outcome=");
-        line.extend_from_slice(log.outcome.as_bytes());
-        number(&mut line, " ms=", took.try_into().unwrap_or(u64::MAX));
-        number(&mut line, " attempts=", log.attempts.into());
-        text(&mut line, " model=", &log.model);
-        text(&mut line, " target=", &log.target);
-        text(&mut line, " key=", &log.key);
-        if let Some(u) = log.usage {
-            number(&mut line, " input=", u.input);
-            number(&mut line, " cached=", u.cached);
-            number(&mut line, " output=", u.output);
-            number(&mut line, " reasoning=", u.reasoning);
-        }
-        text(&mut line, " diagnostics=", &log.diagnostics);
-        text(&mut line, " detail=", &log.detail);
-        String::from_utf8(line).unwrap_or_default()
+        self.log.line(&self.head, self.last - self.started)
     }
 }
 
@@ -692,17 +625,6 @@ fn elsewhere_helps(error: &Error) -> bool {
             | Kind::UpstreamBroken
             | Kind::UpstreamTimeout
     )
-}
-
-/// Quotes what a client or a provider said: nothing in it may steer a terminal or look like
-/// another field.
-fn quote(line: &mut Vec<u8>, text: &str) {
-    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-    if text.bytes().all(plain) {
-        write::quoted(line, text.as_bytes());
-    } else {
-        line.extend_from_slice(format!("{text:?}").as_bytes());
-    }
 }
 
 fn seed_of(entropy: [u8; 32], attempt: u32) -> [u8; 32] {

@@ -5,8 +5,6 @@ use crate::auth::chatgpt::Credential;
 use crate::auth::secret::Secret;
 use crate::config::{Login, Target};
 use crate::error::{Error, Kind, Source};
-use crate::http::head::RequestHead;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What the shell is to get.
@@ -97,56 +95,8 @@ impl Showing {
     }
 }
 
-/// A login is shown for programs of this machine. Where no client keys are set, a web page must
-/// not get at it by having its own name resolved to a loopback address (DNS rebinding): browsers
-/// name the page's origin, other programs name none.
-pub(super) fn admit(head: &RequestHead, keyless: bool) -> Result<(), Error> {
-    let origin = head.headers.get("origin").filter(|_| keyless);
-    if origin.is_none_or(is_of_this_machine) {
-        return Ok(());
-    }
-    let message = "A web page can use this provider only with one of Strait's client keys.";
-    Err(Error::new(Source::Downstream, Kind::InvalidKey, message))
-}
-
-/// Whether an origin (RFC 6454, section 6.1) lies on this machine.
-fn is_of_this_machine(origin: &str) -> bool {
-    let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(""),
-        None => authority.split(':').next().unwrap_or(""),
-    };
-    let address = host.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|a| a.is_loopback())
-}
-
 /// There was no credential in time.
 pub(super) fn late() -> Error {
     let message = "The login was not refreshed in time.";
     Error::new(Source::Gateway, Kind::UpstreamTimeout, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_of_this_machine() {
-        for here in [
-            "http://localhost:3000",
-            "http://127.0.0.1",
-            "https://[::1]:8787",
-        ] {
-            assert!(is_of_this_machine(here), "{here}");
-        }
-        for there in [
-            "null",
-            "",
-            "http://localhost.evil.test",
-            "http://10.0.0.1:8787",
-            "file://",
-        ] {
-            assert!(!is_of_this_machine(there), "{there}");
-        }
-    }
 }

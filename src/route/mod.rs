@@ -8,9 +8,11 @@ pub mod endpoint;
 pub mod exchange;
 mod identity;
 pub mod local;
+mod log;
 mod login;
 pub mod machine;
 mod mode;
+mod origin;
 mod prepare;
 pub mod upstream;
 

@@ -32,6 +32,7 @@ fn refusals_are_error_objects_and_send_nothing_upstream() {
         (post("content-type: text/plain\r\n", "{}"), 415, "unsupported_media_type"),
         (post(&format!("{json}content-encoding: br\r\n"), "{}"), 415, "unsupported_media_type"),
         (post(&format!("{json}content-encoding: gzip\r\n"), "nonsense"), 400, "invalid_request"),
+        (post(&format!("{json}origin: http://rebound.test:8787\r\n"), "{\"model\":\"known\",\"input\":\"x\"}"), 403, "foreign_origin"),
         ("POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n".into(), 413, "request_too_large"),
         (post(json, "").replace("/v1/responses", "/v1/nothing"), 404, "unknown_url"),
         ("PUT /v1/responses HTTP/1.1\r\nhost: x\r\n\r\n".into(), 405, "method_not_allowed"),

@@ -14,23 +14,13 @@ from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
+from weather import WEATHER
+
 set_tracing_disabled(True)
 MODELS, BASE = json.loads(sys.argv[1]), sys.argv[2]
 client = AsyncOpenAI(base_url=BASE, max_retries=0, timeout=60)
 TEXT = "Hello, wörld! 🦀 How are you?"
 DONE = "It is 12 degrees in Oslo."
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "The weather in a city.",
-    "strict": True,
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-}
 
 
 class Person(BaseModel):

@@ -15,6 +15,8 @@ import openai
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from weather import WEATHER
+
 BASE = sys.argv[-1]
 # With "chat", only the scenarios of the chat API, which is then translated on its way.
 ONLY = os.environ.get("SUITE_ONLY")
@@ -23,18 +25,6 @@ SKIP = os.environ.get("SUITE_SKIP", "").split(",")
 client = OpenAI(base_url=BASE, max_retries=0, timeout=20)
 aclient = AsyncOpenAI(base_url=BASE, max_retries=0, timeout=20)
 
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "The weather in a city.",
-    "strict": True,
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-}
 CHAT_WEATHER = {"type": "function", "function": {k: v for k, v in WEATHER.items() if k != "type"}}
 DEGREES = {"Oslo": "12 degrees", "Århus": "9 degrees"}
 PIXEL = (

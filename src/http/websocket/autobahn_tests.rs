@@ -8,7 +8,7 @@ const LIMIT: usize = 1 << 20;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A client's frame: its first byte says FIN, reserved bits and opcode.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         n @ 0..126 => out.push(0x80 | n as u8),

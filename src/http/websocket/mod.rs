@@ -93,4 +93,4 @@ impl CloseCode {
 }
 
 #[cfg(test)]
-mod autobahn_tests;
+pub(crate) mod autobahn_tests;

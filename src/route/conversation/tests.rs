@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::head::{Parsed, request};
+use crate::http::websocket::autobahn_tests::frame;
 use crate::provider::Profile;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -123,18 +124,6 @@ impl Peer {
         let at = at.expect("a close frame");
         u16::from_be_bytes([self.client[at + 2], self.client[at + 3]])
     }
-}
-
-/// A client's frame of less than 64 KiB.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first, 0xfe];
-    match payload.len() {
-        n @ 0..126 => out[1] = 0x80 | n as u8,
-        n => out.extend_from_slice(&(n as u16).to_be_bytes()),
-    }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(payload);
-    out
 }
 
 const ASK: &str = r#"{"type":"response.create","model":"m","input":"hi"}"#;

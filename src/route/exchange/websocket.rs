@@ -10,6 +10,7 @@ use crate::json::Value;
 use crate::route::answer::{Framing, Transport};
 use crate::route::conversation::{Conversation, Create};
 use crate::route::endpoint::Endpoint;
+use crate::route::origin;
 use crate::route::prepare;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ impl Exchange {
 
     /// Accepts the handshake.
     pub(super) fn change_protocol(&mut self) -> Result<(), Error> {
-        judge_origin(&self.head, self.snapshot.keys.is_empty())?;
+        origin::admit_websocket(&self.head, self.snapshot.keys.is_empty())?;
         let accept = websocket::accept(&self.head).map_err(|refusal| match refusal {
             Refusal::Malformed(what) => {
                 Error::bad_request(format!("The WebSocket handshake is malformed: {what}."))
@@ -108,89 +109,5 @@ impl Exchange {
         self.log.status = 200;
         self.log.outcome = "warmed_up";
         self.over();
-    }
-}
-
-/// Browsers send `Origin`, and let any page open a WebSocket to any address: only a page that
-/// came from here may. An open Strait also wants the page to name it by a loopback address, since
-/// anybody can point a name of their own there.
-fn judge_origin(head: &RequestHead, open: bool) -> Result<(), Error> {
-    let host = head.headers.get("host").unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        // The colons of an address in brackets are its own.
-        if port.ends_with(']') { host } else { name }
-    });
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
-    let own = |origin: &str| {
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|a| a.eq_ignore_ascii_case(host)) && (loopback || !open)
-    };
-    if head.headers.all("origin").all(own) {
-        return Ok(());
-    }
-    let message = "Pages from elsewhere may not open a WebSocket here.";
-    Err(Error::new(Source::Downstream, Kind::ForeignOrigin, message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::head::{Parsed, request};
-
-    #[test]
-    fn only_pages_from_here_may_open_a_websocket() {
-        let judge = |host: &str, origin: &str, open: bool| {
-            let text = format!("GET / HTTP/1.1\r\nhost: {host}\r\n{origin}\r\n");
-            match request(text.as_bytes()) {
-                Ok(Parsed::Complete { head, .. }) => judge_origin(&head, open).is_ok(),
-                other => panic!("{other:?}"),
-            }
-        };
-        for (host, origin, keyed, open) in [
-            ("127.0.0.1:8787", "", true, true),
-            ("evil.example:8787", "", true, true),
-            (
-                "127.0.0.1:8787",
-                "origin: http://127.0.0.1:8787\r\n",
-                true,
-                true,
-            ),
-            (
-                "localhost:8787",
-                "origin: http://LOCALHOST:8787\r\n",
-                true,
-                true,
-            ),
-            ("[::1]:8787", "origin: http://[::1]:8787\r\n", true, true),
-            ("[::1]", "origin: http://[::1]\r\n", true, true),
-            (
-                "127.0.0.1:8787",
-                "origin: https://evil.example\r\n",
-                false,
-                false,
-            ),
-            (
-                "127.0.0.1:8787",
-                "origin: http://127.0.0.1:9999\r\n",
-                false,
-                false,
-            ),
-            ("127.0.0.1:8787", "origin: null\r\n", false, false),
-            (
-                "evil.example:8787",
-                "origin: http://evil.example:8787\r\n",
-                true,
-                false,
-            ),
-            (
-                "127.0.0.1:1",
-                "origin: http://127.0.0.1:1\r\norigin: http://evil.example\r\n",
-                false,
-                false,
-            ),
-        ] {
-            assert_eq!(judge(host, origin, false), keyed, "{host} {origin}");
-            assert_eq!(judge(host, origin, true), open, "{host} {origin}");
-        }
     }
 }

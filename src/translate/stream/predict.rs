@@ -179,8 +179,7 @@ impl Translator {
     fn predicted_run(&mut self, bytes: &[u8], form: Form, out: &mut Vec<u8>) -> usize {
         // What counts against the limit is less than what comes, so that one look is enough. The
         // slow way judges what is near the limit.
-        let near = self.answer_bytes + bytes.len() > limits::ANSWER_BYTES_MAX;
-        if self.state != State::Committed || self.finish.is_some() || near {
+        if !self.may_take(bytes.len()) {
             return 0;
         }
         let Some(template) = self.predictor.find(bytes, form) else {
@@ -200,11 +199,8 @@ impl Translator {
             out,
         );
         if run.frames > 0 {
-            if hole != Hole::Text {
-                self.held_space.clear();
-            }
             let uncharged = template.between.len() - template.charge;
-            self.answer_bytes += run.len - run.frames * uncharged;
+            self.took(hole, run.len - run.frames * uncharged);
             self.predictor.vain = 0;
             self.predictor.hits += run.frames as u64;
         }
@@ -220,9 +216,8 @@ impl Translator {
         charge: usize,
         out: &mut Vec<u8>,
     ) -> bool {
-        let bytes = self.answer_bytes + charge + piece.len();
-        let steady = self.state == State::Committed && self.finish.is_none();
-        if bytes > limits::ANSWER_BYTES_MAX || !steady {
+        let bytes = charge + piece.len();
+        if !self.may_take(bytes) {
             return false;
         }
         let run = piece.go_to(
@@ -233,12 +228,25 @@ impl Translator {
             out,
         );
         if run.frames > 0 {
-            if hole != Hole::Text {
-                self.held_space.clear();
-            }
-            self.answer_bytes = bytes;
+            self.took(hole, bytes);
         }
         run.frames > 0
+    }
+
+    /// Whether pieces just go on, and `bytes` more of them are within the limit.
+    #[inline(always)]
+    fn may_take(&self, bytes: usize) -> bool {
+        let fits = self.answer_bytes + bytes <= limits::ANSWER_BYTES_MAX;
+        fits && self.state == State::Committed && self.finish.is_none()
+    }
+
+    /// Notes that pieces of `bytes` in all went out.
+    #[inline(always)]
+    fn took(&mut self, hole: Hole, bytes: usize) {
+        if hole != Hole::Text {
+            self.held_space.clear();
+        }
+        self.answer_bytes += bytes;
     }
 
     /// A frame led to one event: notes where its hole is, if it has one and nothing else in it

@@ -367,8 +367,8 @@ fn a_web_page_does_not_get_at_the_login() {
         let mut body = ask();
         body["messages"] = json!([{"role": "user", "content": "x"}]);
         let got = strait.post(path, page, &body);
-        assert_eq!(got.status, 401);
-        assert_eq!(got.json()["error"]["code"], "invalid_api_key");
+        assert_eq!(got.status, 403);
+        assert_eq!(got.json()["error"]["code"], "foreign_origin");
     }
     assert_eq!(world.taken().len(), 0);
     let own = "origin: http://localhost:3000\r\n";
