@@ -30,6 +30,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod json;
+pub mod ledger;
 pub mod limits;
 pub mod provider;
 pub mod responses;

@@ -83,3 +83,6 @@ pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes read from such a connection.
 pub const LINGER_BYTES: usize = 64 * 1024;
+/// A background response whose worker has given no sign for this long has failed: the process is
+/// gone.
+pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,3 @@
+//! What is kept beyond an exchange: pure types, no files, sockets or clocks.
+
+pub mod stored;
