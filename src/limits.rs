@@ -83,6 +83,27 @@ pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes read from such a connection.
 pub const LINGER_BYTES: usize = 64 * 1024;
+/// How long a response is kept, unless `strait.toml` says otherwise: as long as OpenAI does.
+pub const STORE_AGE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Most bytes of responses kept, unless `strait.toml` says otherwise.
+pub const STORE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Most questions that wait for the store.
+pub const STORE_QUEUE_MAX: usize = 4096;
+/// Most bytes in questions that wait for the store: some of the largest requests there can be.
+pub const STORE_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most bytes of one kept object when it is unpacked: a request and an answer of the largest size,
+/// in the history of another.
+pub const STORE_OBJECT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How long the events of a background response can be replayed after its end (SPEC 6.3).
+pub const STORE_EVENTS_KEPT: Duration = Duration::from_secs(600);
+/// Most events in one answer of the store.
+pub const STORE_EVENTS_MAX: usize = 256;
+/// Bytes of events after which an answer of the store ends, with one event at least.
+pub const STORE_EVENTS_BYTES: usize = 1024 * 1024;
+/// How often what is too old, or too much, is looked for.
+pub const STORE_SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Time for the database to be reached, and for one statement.
+pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A background response whose worker has given no sign for this long has failed: the process is
 /// gone.
 pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);

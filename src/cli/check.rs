@@ -1,7 +1,7 @@
 //! `strait check`: what the configuration resolves to.
 
 use super::login;
-use crate::config::Snapshot;
+use crate::config::{Snapshot, Store};
 
 /// Prints the snapshot, secrets masked.
 pub fn print(snapshot: &Snapshot) {
@@ -12,6 +12,7 @@ pub fn print(snapshot: &Snapshot) {
         "websocket  {}",
         if snapshot.websocket { "on" } else { "off" }
     );
+    say!("store      {}", store(&snapshot.store));
     let names: Vec<&str> = snapshot.keys.iter().map(|k| k.name.as_str()).collect();
     let open = "none: open to everyone who reaches the address";
     say!(
@@ -86,6 +87,16 @@ pub fn models(snapshot: &Snapshot) {
             entry.context_window
         );
     }
+}
+
+/// Where responses are kept, and for how long.
+fn store(store: &Store) -> String {
+    if !store.keeps() {
+        return store.place.to_string();
+    }
+    let days = store.max_age.as_secs_f64() / 86_400.0;
+    let mib = store.max_bytes / 1_048_576;
+    format!("{} · {days} days, {mib} MiB", store.place)
 }
 
 /// The beginning of a long secret and its length; nothing of a short one.

@@ -206,6 +206,10 @@ fn serve(options: Serve) -> ExitCode {
         Some(n) => snapshot.workers = n,
         None => {}
     }
+    if let Err(e) = server::settle_store(&mut snapshot.store) {
+        eprintln!("strait: {e}");
+        return ExitCode::FAILURE;
+    }
     login::announce(&snapshot);
     let driver = options.driver.map(Into::into);
     match server::run(Options {

@@ -1,5 +1,6 @@
 //! `strait.toml` as written.
 
+use super::store::StoreDraft;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Table};
@@ -18,6 +19,7 @@ pub struct Draft {
     pub timeouts: TimeoutsDraft,
     pub ca_file: Option<Spanned<String>>,
     pub websocket: Option<bool>,
+    pub store: StoreDraft,
 }
 
 #[derive(Debug, Deserialize)]

@@ -170,6 +170,7 @@ impl Loader<'_> {
             timeouts,
             ca_file,
             websocket: draft.websocket.unwrap_or(true),
+            store: self.store(&draft.store)?,
         })
     }
 

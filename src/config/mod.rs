@@ -3,9 +3,11 @@
 mod draft;
 mod load;
 mod login;
+mod store;
 
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
+pub use store::{Database, Place, Store};
 
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;
@@ -114,6 +116,8 @@ pub struct Snapshot {
     pub ca_file: Option<PathBuf>,
     /// Whether `GET /v1/responses` may become a WebSocket; else it is a 426.
     pub websocket: bool,
+    /// Where responses are kept.
+    pub store: Store,
 }
 
 impl Snapshot {
@@ -151,6 +155,7 @@ impl Snapshot {
             },
             ca_file: None,
             websocket: true,
+            store: Store::none(),
         }
     }
 

@@ -1,3 +1,4 @@
 //! What is kept beyond an exchange: pure types, no files, sockets or clocks.
 
+pub mod ending;
 pub mod stored;

@@ -96,7 +96,8 @@ pub struct Event {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Ask {
     /// Keep it. One that has a final status already stays as it is. Answered with
-    /// [`Reply::Kept`] when it would survive the end of the process, or with [`Reply::Cancelled`].
+    /// [`Reply::Kept`] when it would survive the end of the process, or with [`Reply::Cancelled`]:
+    /// also where a background response has come to its end and was deleted meanwhile.
     Put(Box<Stored>),
     /// [`Reply::Found`] or [`Reply::Missing`].
     Get(Key),

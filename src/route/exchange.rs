@@ -540,6 +540,7 @@ impl Machine for Exchange {
                 );
             }
             Input::Credential(result) => self.credential(result, now),
+            Input::Stored(_) => {}
             Input::RequestSent => {
                 self.phase = Phase::Answering;
                 self.step(now, |attempt, out| attempt.sent(now, out));

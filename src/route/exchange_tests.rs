@@ -73,6 +73,7 @@ impl Peer {
                     return Action::Wait;
                 }
                 Action::Login(ask) => self.asked.push(ask),
+                Action::Store(_) => panic!("nothing is kept"),
                 Action::ToUpstream(bytes) => {
                     self.upstream = bytes.to_vec();
                     self.exchange.handle(Input::RequestSent, self.now);

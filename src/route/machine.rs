@@ -4,6 +4,7 @@ use super::login::Ask;
 use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
 use crate::error::Error;
+use crate::ledger::stored::{self, Reply};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub enum Input<'a> {
     ConnectFailed(&'a str),
     /// The credential that was asked for, or why there is none.
     Credential(Result<Credential, Error>),
+    /// What the store says to the oldest [`Action::Store`] that is not answered yet.
+    Stored(Reply),
     /// The bytes of the last [`Action::ToUpstream`] were written.
     RequestSent,
     /// Bytes from upstream, as they came.
@@ -42,6 +45,9 @@ pub enum Action {
     Connect(Origin),
     /// Get what a login has to show, anew if it is what was refused; answer with `Credential`.
     Login(Ask),
+    /// Ask the store; answered with `Stored`, in the order of the questions. It is carried out also
+    /// when the machine is over before the answer.
+    Store(Box<stored::Ask>),
     /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
     ToUpstream(Bytes),
     /// Write [`Machine::take_output`] to the client, then poll again.

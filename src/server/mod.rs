@@ -17,6 +17,7 @@ mod login;
 mod pool;
 mod relay;
 mod resolve;
+mod store;
 mod timer;
 mod tls;
 mod upstream;
@@ -24,6 +25,7 @@ mod wire;
 mod worker;
 
 pub use driver::DriverKind;
+pub use store::settle as settle_store;
 
 use crate::config::Snapshot;
 use driver::phrase;
@@ -38,6 +40,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use store::Keeping;
 use worker::{InFlight, Seed, Started};
 
 /// What to run.
@@ -65,6 +68,8 @@ pub enum ServerError {
     InUse(SocketAddr),
     /// Neither driver works, or not the one that was asked for.
     Driver(String),
+    /// The store of responses cannot be used; names it.
+    Store(String),
     /// TLS cannot be set up; names the file.
     Tls(String),
     /// A thread or the signals could not be set up.
@@ -84,6 +89,7 @@ impl fmt::Display for ServerError {
                 "cannot listen on {address}: another process serves this address already"
             ),
             ServerError::Driver(why) => write!(f, "no driver: {why}"),
+            ServerError::Store(why) => write!(f, "store {why}"),
             ServerError::Tls(why) => write!(f, "TLS: {why}"),
             ServerError::System(why) => f.write_str(why),
             ServerError::WorkerLost => f.write_str("a worker has crashed; see the log"),
@@ -134,6 +140,7 @@ struct Running {
 struct Server {
     workers: Vec<Running>,
     logins: Logins,
+    keeping: Keeping,
     journal: Journal,
     writer: journal::Writer,
 }
@@ -151,6 +158,7 @@ impl Server {
         let resolver = resolve::Resolver::start().map_err(system)?;
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
         let logins = Logins::start(&snapshot, &tls, &resolver, &journal).map_err(system)?;
+        let keeping = Keeping::start(&snapshot.store, &journal)?;
 
         let cpus = worker::cpus();
         let (started, reports) = channel();
@@ -163,6 +171,7 @@ impl Server {
                 tls: tls.clone(),
                 resolver: resolver.clone(),
                 logins: logins.desk(),
+                store: keeping.desk(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
                 listeners,
@@ -192,6 +201,7 @@ impl Server {
         Ok(Server {
             workers,
             logins,
+            keeping,
             journal,
             writer,
         })
@@ -223,6 +233,7 @@ impl Server {
             crashed |= worker.thread.join().is_err();
         }
         self.logins.finish();
+        self.keeping.finish();
         self.journal.info(|| "stopped".to_owned());
         self.writer.finish();
         if crashed {

@@ -10,9 +10,11 @@ use super::worker::Worker;
 use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
 use crate::error::Error;
+use crate::ledger::stored::Reply;
 use crate::limits;
 use crate::route::machine::{Action, Input, Machine};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,6 +26,7 @@ enum Event {
     ClientGone,
     Connected(Result<Upstream, String>),
     Credential(Result<Credential, Error>),
+    Stored(Reply),
     Sent(Result<(), String>),
     Received(Received),
     Deadline,
@@ -36,6 +39,8 @@ struct Relay<'a, M> {
     machine: &'a mut M,
     asking: Option<Local<Result<Credential, Error>>>,
     connecting: Option<Local<Result<Upstream, String>>>,
+    /// What the store was asked, oldest first; bytes from upstream do not wait for it.
+    storing: VecDeque<Local<Reply>>,
     upstream: Option<Upstream>,
     told_gone: bool,
     told_drain: bool,
@@ -53,6 +58,7 @@ pub(super) async fn run<M: Machine>(
         machine,
         asking: None,
         connecting: None,
+        storing: VecDeque::new(),
         upstream: None,
         told_gone: false,
         told_drain: false,
@@ -72,6 +78,10 @@ impl<M: Machine> Relay<'_, M> {
                 }
                 Action::Login(ask) => {
                     self.asking = Some(self.worker.logins.ask(ask));
+                    continue;
+                }
+                Action::Store(ask) => {
+                    self.storing.push_back(self.worker.store.ask(*ask));
                     continue;
                 }
                 Action::ToUpstream(bytes) => {
@@ -186,6 +196,7 @@ impl<M: Machine> Relay<'_, M> {
             }
             Event::Connected(Err(why)) => self.tell(Input::ConnectFailed(&why)),
             Event::Credential(result) => self.tell(Input::Credential(result)),
+            Event::Stored(reply) => self.tell(Input::Stored(reply)),
             Event::Sent(Ok(())) => self.tell(Input::RequestSent),
             Event::Sent(Err(why)) => self.received(&Received::Broken(why)),
             Event::Received(received) => self.received(&received),
@@ -226,6 +237,12 @@ impl<M: Machine> Relay<'_, M> {
         }
         if let Poll::Ready(event) = self.poll_client(cx, reading) {
             return Poll::Ready(event);
+        }
+        if let Some(first) = self.storing.front_mut()
+            && let Poll::Ready(reply) = first.as_mut().poll(cx)
+        {
+            self.storing.pop_front();
+            return Poll::Ready(Event::Stored(reply));
         }
         if let Poll::Ready(event) = self.poll_upstream(cx) {
             return Poll::Ready(event);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::secret::SealKey;
-use crate::config::Timeouts;
+use crate::config::{Store, Timeouts};
 use crate::limits;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -34,6 +34,7 @@ pub(super) fn snapshot() -> Snapshot {
         },
         ca_file: None,
         websocket: true,
+        store: Store::none(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::journal::Journal;
 use super::login::Desk;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
+use super::store;
 use super::timer::{Timer, Timers};
 use super::wire;
 use crate::config::Snapshot;
@@ -75,6 +76,7 @@ pub(super) struct Worker {
     pub(super) cache: Rc<Cache>,
     pub(super) pool: Pool,
     pub(super) logins: Desk,
+    pub(super) store: store::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) timers: Rc<Timers>,
@@ -179,6 +181,7 @@ pub(super) struct Seed {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) resolver: Resolver,
     pub(super) logins: Desk,
+    pub(super) store: store::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) listeners: Vec<std::net::TcpListener>,
@@ -230,6 +233,7 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         cache: Rc::new(Cache::new(seed.resolver)),
         pool: Pool::default(),
         logins: seed.logins,
+        store: seed.store,
         journal: seed.journal,
         in_flight: seed.in_flight,
         timers: Rc::default(),

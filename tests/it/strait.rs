@@ -45,7 +45,8 @@ impl Strait {
     }
 
     fn run(top: &str, profile: &str, url: &str, driver: &str, more: &str) -> Strait {
-        let config = scratch("strait").join("strait.toml");
+        let dir = scratch("strait");
+        let config = dir.join("strait.toml");
         let text = format!(
             "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
@@ -53,6 +54,9 @@ impl Strait {
         let mut child = Command::new(env!("CARGO_BIN_EXE_strait"))
             .args(["serve", "--driver", driver, "--config"])
             .arg(&config)
+            // What is kept by default is kept here, and not with whoever runs the tests.
+            .env("XDG_STATE_HOME", &dir)
+            .env_remove("STATE_DIRECTORY")
             .stderr(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()

@@ -68,6 +68,7 @@ impl Peer {
                 }
                 Action::CloseUpstream => self.closed += 1,
                 Action::Login(_) => panic!("the provider takes no login"),
+                Action::Store(_) => panic!("nothing is kept"),
                 Action::ReleaseUpstream => {}
                 Action::Record(line) => self.records.push(line),
                 Action::Done { keep_alive } => {

@@ -321,6 +321,8 @@ impl Server {
         let mut child = command
             .args(["serve", "--driver", driver, "--config"])
             .arg(config)
+            .env("XDG_STATE_HOME", crate::strait::scratch("login-state"))
+            .env_remove("STATE_DIRECTORY")
             .stderr(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
