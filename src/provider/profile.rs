@@ -157,6 +157,10 @@ pub struct Profile {
     pub input_list: bool,
     /// For Responses: whether a message may have the role `system`; else it becomes `developer`.
     pub system_role: bool,
+    /// For Responses: whether it answers a trailing `compaction_trigger`.
+    pub compaction_trigger: bool,
+    /// For Responses: which of the paths `compact` and `input_tokens` it has below `/responses`.
+    pub endpoints: Vec<String>,
     /// JSON members of every request that offers tools, where the client does not say otherwise.
     pub with_tools: BTreeMap<String, Value>,
 
@@ -331,6 +335,8 @@ impl Default for Profile {
             stream_only: false,
             input_list: false,
             system_role: true,
+            compaction_trigger: false,
+            endpoints: Vec::new(),
             with_tools: BTreeMap::new(),
             developer_role: false,
             mid_system: MidSystem::User,
@@ -408,6 +414,16 @@ impl Profile {
             true => Replay::None,
             false => self.replay,
         }
+    }
+
+    /// Whether it speaks Responses and has that path below `/responses`.
+    pub fn has_endpoint(&self, name: &str) -> bool {
+        self.wire == Wire::Responses && self.endpoints.iter().any(|e| e == name)
+    }
+
+    /// Whether it makes compaction items, so that it can read its own.
+    pub fn compacts(&self) -> bool {
+        self.wire == Wire::Responses && (self.compaction_trigger || self.has_endpoint("compact"))
     }
 
     /// Whether a header goes from the client to the provider.

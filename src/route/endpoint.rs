@@ -10,8 +10,12 @@ use crate::limits;
 pub enum Endpoint {
     /// `POST /v1/chat/completions`
     Chat,
+    /// `POST /v1/responses/compact`
+    Compact,
     /// `GET /health`, `/healthz`: the process is alive.
     Health,
+    /// `POST /v1/responses/input_tokens`
+    InputTokens,
     /// `GET /v1/models`
     Models,
     /// `GET /readyz`: the process takes requests.
@@ -34,7 +38,11 @@ impl Endpoint {
     pub fn needs_model(self) -> bool {
         matches!(
             self,
-            Endpoint::Chat | Endpoint::Responses | Endpoint::WarmUp
+            Endpoint::Chat
+                | Endpoint::Compact
+                | Endpoint::InputTokens
+                | Endpoint::Responses
+                | Endpoint::WarmUp
         )
     }
 
@@ -43,6 +51,10 @@ impl Endpoint {
     pub fn of(head: &RequestHead) -> Result<Endpoint, Error> {
         let (endpoint, method) = match head.path.trim_end_matches('/') {
             "/v1/responses" | "/responses" => (Endpoint::Responses, "POST"),
+            "/v1/responses/compact" | "/responses/compact" => (Endpoint::Compact, "POST"),
+            "/v1/responses/input_tokens" | "/responses/input_tokens" => {
+                (Endpoint::InputTokens, "POST")
+            }
             "/v1/chat/completions" | "/chat/completions" => (Endpoint::Chat, "POST"),
             "/v1/models" | "/models" => (Endpoint::Models, "GET"),
             "/health" | "/healthz" => (Endpoint::Health, "GET"),

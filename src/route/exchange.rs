@@ -10,6 +10,7 @@
 //! chain may be tried; after it, an error is the stream's terminal event, and nothing is ever
 //! replayed.
 
+mod count;
 mod websocket;
 
 pub use super::answer::refuse;
@@ -201,12 +202,18 @@ impl Exchange {
         let request = tape
             .parse(&body)
             .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;
+        if self.endpoint == Endpoint::InputTokens && self.estimate(request)? {
+            return Ok(());
+        }
         let model = local::model_of(request)?;
-        let chain = self
+        let mut chain = self
             .snapshot
             .resolve(&model)
             .ok_or_else(|| local::unknown_model(&model))?;
         self.log.model = model;
+        if self.endpoint == Endpoint::InputTokens {
+            chain.retain(count::can_count);
+        }
         if self.endpoint == Endpoint::WarmUp {
             self.warm_up(request);
             return Ok(());

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod attempt;
+mod compact;
 pub mod conversation;
 pub mod endpoint;
 pub mod exchange;

@@ -5,11 +5,13 @@ use crate::json::Tape;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
-use crate::translate::stream::{Progress, Sink, Translator, UpstreamEnd, Usage};
+use crate::translate::stream::{Compactor, Progress, Sink, Translator, UpstreamEnd, Usage};
 use crate::translate::{reverse, usage};
 
 /// How the answer's body becomes the client's.
 pub(super) enum Mode {
+    /// Its text becomes a compaction.
+    Compact(Box<Compactor>, Sink),
     /// A stream of the client's own dialect becomes the one object that it asked for.
     Fold(Box<Fold>),
     /// Untouched, with a tap; with the usage of a whole object.
@@ -24,6 +26,7 @@ impl Mode {
     /// Takes the next bytes of a stream; `true` when the client has everything.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
         match self {
+            Mode::Compact(c, _) => c.feed(bytes, out).map(|p| p == Progress::Terminal),
             Mode::Fold(fold) => fold.feed(bytes, out),
             Mode::Pass(tap, _) => tap.feed(bytes, out).map(|()| false),
             Mode::Translate(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
@@ -34,6 +37,7 @@ impl Mode {
     /// Takes a whole object; `true` when the client has everything.
     pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
         match self {
+            Mode::Compact(c, _) => c.feed_object(body, out).map(|p| p == Progress::Terminal),
             Mode::Fold(fold) => {
                 fold.feed_object(body, out);
                 Ok(true)
@@ -47,6 +51,7 @@ impl Mode {
     /// The upstream body has ended.
     pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
+            Mode::Compact(c, _) => c.finish(end, out),
             Mode::Fold(fold) => fold.finish(end, out),
             Mode::Pass(tap, _) => {
                 tap.finish(&end, out);
@@ -60,6 +65,7 @@ impl Mode {
     /// Starts the client's stream although there is no output yet.
     pub fn commit(&mut self, out: &mut Vec<u8>) {
         match self {
+            Mode::Compact(c, _) => c.commit(out),
             Mode::Fold(_) | Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.commit(out),
             Mode::Reverse(t, _) => t.commit(out),
@@ -69,6 +75,7 @@ impl Mode {
     /// Says that the stream lives.
     pub fn keepalive(&mut self, out: &mut Vec<u8>) {
         match self {
+            Mode::Compact(c, _) => c.keepalive(out),
             Mode::Fold(_) | Mode::Pass(..) => {}
             Mode::Translate(t, _) => t.keepalive(out),
             Mode::Reverse(t, _) => t.keepalive(out),
@@ -78,6 +85,7 @@ impl Mode {
     /// Tells the wall clock, in Unix seconds.
     pub fn set_now(&mut self, unix_s: u64) {
         match self {
+            Mode::Compact(c, _) => c.set_now(unix_s),
             Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => {}
             Mode::Translate(t, _) => t.set_now(unix_s),
         }
@@ -104,7 +112,9 @@ impl Mode {
     pub fn makes_stream(&self) -> bool {
         matches!(
             self,
-            Mode::Translate(_, Sink::Sse | Sink::WebSocket) | Mode::Reverse(_, Sink::Sse)
+            Mode::Compact(_, Sink::Sse | Sink::WebSocket)
+                | Mode::Translate(_, Sink::Sse | Sink::WebSocket)
+                | Mode::Reverse(_, Sink::Sse)
         )
     }
 
@@ -112,13 +122,17 @@ impl Mode {
     pub fn gives_object(&self) -> bool {
         matches!(
             self,
-            Mode::Fold(_) | Mode::Translate(_, Sink::Json) | Mode::Reverse(_, Sink::Json)
+            Mode::Fold(_)
+                | Mode::Compact(_, Sink::Json)
+                | Mode::Translate(_, Sink::Json)
+                | Mode::Reverse(_, Sink::Json)
         )
     }
 
     /// Whether only the end of the upstream body is outstanding.
     pub fn finishing(&self) -> bool {
         match self {
+            Mode::Compact(c, _) => c.finishing(),
             Mode::Fold(_) | Mode::Pass(..) => false,
             Mode::Translate(t, _) => t.finishing(),
             Mode::Reverse(t, _) => t.finishing(),
@@ -128,6 +142,7 @@ impl Mode {
     /// How it ended, for the log.
     pub fn outcome(&self) -> &'static str {
         match self {
+            Mode::Compact(c, _) => c.status().unwrap_or("open"),
             Mode::Fold(fold) => fold.status().unwrap_or("open"),
             Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
@@ -138,6 +153,7 @@ impl Mode {
     /// The id of the response that the client got to its end, and its items, comma separated.
     pub fn response(&self) -> Option<(&[u8], &[u8])> {
         match self {
+            Mode::Compact(c, _) => c.response(),
             Mode::Pass(tap, _) => tap.response(),
             Mode::Translate(t, _) => t.response(),
             Mode::Fold(_) | Mode::Reverse(..) => None,
@@ -147,6 +163,7 @@ impl Mode {
     /// Token counts, once known.
     pub fn usage(&self) -> Option<Usage> {
         match self {
+            Mode::Compact(c, _) => c.usage(),
             Mode::Fold(fold) => fold.usage(),
             Mode::Pass(tap, cost) => tap.usage().or(*cost),
             Mode::Translate(t, _) => t.usage(),
@@ -157,7 +174,7 @@ impl Mode {
     /// What of the answer was dropped.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => &[],
+            Mode::Compact(..) | Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => &[],
             Mode::Translate(t, _) => t.diagnostics(),
         }
     }

@@ -1,6 +1,7 @@
 //! The request for one target, and the machine for its answer.
 
 use super::answer::Framing;
+use super::compact;
 use super::endpoint::Endpoint;
 use super::identity;
 use super::mode::Mode;
@@ -56,6 +57,9 @@ pub(super) struct Prepared {
 /// Translates the request for the target.
 pub(super) fn prepare(order: &Order<'_>) -> Result<Prepared, Error> {
     let profile = order.target.provider.profile.for_model(&order.target.model);
+    if let Some(prepared) = compact::prepare(order, profile)? {
+        return Ok(prepared);
+    }
     match (order.endpoint, profile.wire) {
         (Endpoint::Responses, Wire::Chat) => translated(order),
         (Endpoint::Responses, Wire::Responses) => Ok(responses_passed(order)),
@@ -121,6 +125,7 @@ fn responses_passed(order: &Order<'_>) -> Prepared {
         order.body,
         &target.model,
         profile,
+        &order.snapshot.seal_key,
         identity::is_codex(order.head),
         &mut diagnostics,
     );

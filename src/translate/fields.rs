@@ -15,9 +15,10 @@ use crate::provider::profile::JsonMode;
 
 /// Fields that are read somewhere, or mean nothing to a provider that keeps no state; they are
 /// left out in silence. Any other field is left out with a diagnostic.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 33] = [
     "background",
     "client_metadata",
+    "context_management",
     "conversation",
     "frequency_penalty",
     "include",

@@ -9,6 +9,7 @@ pub(super) enum ItemKind {
     ApplyPatchCall,
     ApplyPatchCallOutput,
     CodeInterpreterCall,
+    Compaction,
     CompactionTrigger,
     ConfigurationUpdate,
     CustomToolCall,
@@ -35,13 +36,17 @@ pub(super) enum ItemKind {
     WebSearchCall,
 }
 
-const KINDS: [(&str, ItemKind); 26] = [
+const KINDS: [(&str, ItemKind); 29] = [
     ("additional_tools", ItemKind::AdditionalTools),
     ("apply_patch_call", ItemKind::ApplyPatchCall),
     ("apply_patch_call_output", ItemKind::ApplyPatchCallOutput),
     ("code_interpreter_call", ItemKind::CodeInterpreterCall),
+    ("compaction", ItemKind::Compaction),
+    // Names that Codex has or had for it.
+    ("compaction_summary", ItemKind::Compaction),
     ("compaction_trigger", ItemKind::CompactionTrigger),
     ("configuration_update", ItemKind::ConfigurationUpdate),
+    ("context_compaction", ItemKind::Compaction),
     ("custom_tool_call", ItemKind::CustomToolCall),
     ("custom_tool_call_output", ItemKind::CustomToolCallOutput),
     ("file_search_call", ItemKind::FileSearchCall),
@@ -64,7 +69,7 @@ const KINDS: [(&str, ItemKind); 26] = [
     ("web_search_call", ItemKind::WebSearchCall),
 ];
 
-static KIND_NAMES: Names<26> = Names::new({
+static KIND_NAMES: Names<29> = Names::new({
     let mut names = [""; KINDS.len()];
     let mut n = 0;
     while n < names.len() {
@@ -143,7 +148,7 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn of(value: Value<'a>) -> Self {
+    pub fn of(value: Value<'a>) -> Self {
         let members = Members::of(value, &NAMES);
         Item {
             kind: ItemKind::of(&members),

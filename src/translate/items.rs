@@ -6,6 +6,7 @@
 //! its end, so that a growing history keeps its bytes and the provider's prompt cache its worth.
 
 use super::calls::{self, Answer, Pairs, Scratch};
+use super::compaction;
 use super::diagnostic::Diagnostic;
 use super::hosted;
 use super::item::{Item, ItemKind};
@@ -13,7 +14,7 @@ use super::parts::{self, Media, Piece, Pieces, Place};
 use super::request::Context;
 use super::seal;
 use super::tools::Toolbox;
-use crate::error::{Error, Kind as ErrorKind, Source};
+use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
 use crate::provider::profile::{MidSystem, Replay};
@@ -224,11 +225,27 @@ impl<'a, 'o> Messages<'a, 'o> {
                         .with_param(path.to_string()),
                 )
             }
-            ItemKind::CompactionTrigger => Err(Error::new(
-                Source::Downstream,
-                ErrorKind::Unsupported,
-                "Remote compaction is not served here; name the provider anything but 'OpenAI' \
-                 and Codex compacts by itself.",
+            ItemKind::Compaction => {
+                let text = compaction::expand(item.encrypted_content(), self.cx.seal_key);
+                if text.is_none() {
+                    self.diagnostics
+                        .push(compaction::unreadable(path.to_string()));
+                }
+                let text = text.unwrap_or_else(|| compaction::UNREADABLE.to_vec());
+                self.flush();
+                self.user(&[Piece::Made(text)]);
+                Ok(())
+            }
+            // What came of it follows.
+            ItemKind::CompactionTrigger
+                if items
+                    .get(i + 1)
+                    .is_some_and(|n| n.kind == ItemKind::Compaction) =>
+            {
+                Ok(())
+            }
+            ItemKind::CompactionTrigger => Err(Error::bad_request(
+                "A compaction_trigger can only be the last item, and only of a request for a response.",
             )
             .with_param(path.to_string())),
             _ => {

@@ -6,6 +6,7 @@ mod blocks;
 mod call_id;
 mod calls;
 mod choice;
+pub mod compaction;
 pub mod diagnostic;
 #[cfg(test)]
 mod dialect_tests;
@@ -28,5 +29,6 @@ mod schema;
 pub mod seal;
 pub mod snapshot;
 pub mod stream;
+pub mod tokens;
 mod tools;
 pub mod usage;

@@ -1,6 +1,7 @@
 //! A Responses request becomes a chat request.
 
 use super::choice;
+use super::compaction;
 use super::diagnostic::Diagnostic;
 use super::effort::{self, Effort};
 use super::fields;
@@ -60,7 +61,8 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
     check(request)?;
     let profile = cx.profile;
     let mut diagnostics = Vec::new();
-    let items = Item::list(request);
+    compaction::managed(request, &mut diagnostics)?;
+    let items = compaction::current(Item::list(request));
     let mut tools = Toolbox::collect(request, &items, profile, &mut diagnostics);
     let settings = fields::Settings::of(request, &items);
     let effort = effort::decide(
@@ -138,19 +140,7 @@ fn check(request: Value<'_>) -> Result<(), Error> {
     if request.str("model").is_none_or(|m| m.is_empty()) {
         return Err(missing("model"));
     }
-    if let Some(id) = request.present("previous_response_id") {
-        let id = id.as_str().map(|s| s.text()).unwrap_or_default();
-        return Err(
-            Error::bad_request(format!("Previous response with id '{id}' not found."))
-                .with_code("previous_response_not_found")
-                .with_param("previous_response_id"),
-        );
-    }
-    for name in ["conversation", "prompt"] {
-        if request.present(name).is_some() {
-            return Err(unsupported(name));
-        }
-    }
+    check_state(request)?;
     match request.present("background") {
         None => {}
         Some(b) if b.as_bool() == Some(false) => {}
@@ -179,6 +169,24 @@ fn check(request: Value<'_>) -> Result<(), Error> {
     ] {
         if request.present(name).is_some_and(|v| v.kind() != kind) {
             return Err(wrong_type(name, expected));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is kept here that a request could refer to.
+pub(super) fn check_state(request: Value<'_>) -> Result<(), Error> {
+    if let Some(id) = request.present("previous_response_id") {
+        let id = id.as_str().map(|s| s.text()).unwrap_or_default();
+        return Err(
+            Error::bad_request(format!("Previous response with id '{id}' not found."))
+                .with_code("previous_response_not_found")
+                .with_param("previous_response_id"),
+        );
+    }
+    for name in ["conversation", "prompt"] {
+        if request.present(name).is_some() {
+            return Err(unsupported(name));
         }
     }
     Ok(())

@@ -1,24 +1,29 @@
 //! A request that is passed through: only what the provider would refuse is taken out, and only
 //! what it insists on put in.
 
+use super::compaction;
 use super::diagnostic::Diagnostic;
 use super::seal;
+use crate::auth::secret::SealKey;
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
 use crate::provider::Profile;
 
 /// The body for a provider that speaks the client's dialect: byte for byte the client's, but for
-/// the model's name, and for what the profile says that the provider refuses or wants. `whole`:
-/// the request is Codex's own, which lacks nothing.
+/// the model's name, and for what the profile says that the provider refuses or wants. `seal_key`
+/// opens what was sealed here, which means nothing to the provider. `whole`: the request is Codex's own,
+/// which lacks nothing.
 pub fn rewrite(
     request: Value<'_>,
     body: &[u8],
     model: &str,
     profile: &Profile,
+    seal_key: &SealKey,
     whole: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<u8> {
-    let ours = memchr::memmem::find(body, seal::PREFIX.as_bytes()).is_some();
+    let holds = |what: &str| memchr::memmem::find(body, what.as_bytes()).is_some();
+    let ours = holds(seal::PREFIX) || holds("compaction");
     let refuses = !profile.drop_fields.is_empty() || !profile.tool_types.is_empty();
     let wants = !profile.system_role || profile.input_list || profile.stream_only;
     if !refuses && !wants && !ours && (whole || profile.default_body.is_empty()) {
@@ -50,7 +55,7 @@ pub fn rewrite(
             Kind::String if key == "model" => write::string(&mut out, model),
             Kind::Array if key == "tools" => tools(&mut out, value, profile, diagnostics),
             Kind::Array if key == "input" && (ours || !profile.system_role) => {
-                input(&mut out, value, profile, diagnostics)
+                input(&mut out, value, profile, seal_key, diagnostics)
             }
             Kind::String if key == "input" && profile.input_list => said(&mut out, value),
             _ if key == "stream" && profile.stream_only => out.extend_from_slice(b"true"),
@@ -139,33 +144,44 @@ fn tools(
 }
 
 /// Reasoning that was sealed for another provider means nothing here, and is refused; so is the
-/// role `system` by some, to whom `developer` says the same.
+/// role `system` by some, to whom `developer` says the same. A compaction that the provider cannot
+/// read is told in words.
 fn input(
     out: &mut Vec<u8>,
     input: Value<'_>,
     profile: &Profile,
+    seal_key: &SealKey,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let foreign = |item: &Value<'_>| {
-        item.str("encrypted_content")
-            .is_some_and(|e| e.text().starts_with(seal::PREFIX))
-    };
-    for (i, _) in input.items().enumerate().filter(|(_, item)| foreign(item)) {
-        diagnostics.push(Diagnostic {
-            code: "item.dropped",
-            path: format!("input[{i}]"),
-            message: "The reasoning was sealed for another provider.".into(),
-        });
-    }
-    if profile.system_role {
-        return list(out, input.items().filter(|item| !foreign(item)));
-    }
     out.push(b'[');
-    for (i, item) in input.items().filter(|item| !foreign(item)).enumerate() {
-        if i > 0 {
+    let begin = out.len();
+    let mut items = input.items().enumerate().peekable();
+    while let Some((i, item)) = items.next() {
+        let path = format!("input[{i}]");
+        let envelope = item.str("encrypted_content").map(|e| e.text());
+        let sealed = |prefix: &str| envelope.as_ref().is_some_and(|e| e.starts_with(prefix));
+        if sealed(seal::PREFIX) {
+            diagnostics.push(Diagnostic {
+                code: "item.dropped",
+                path,
+                message: "The reasoning was sealed for another provider.".into(),
+            });
+            continue;
+        }
+        // What came of it follows.
+        if compaction::is_trigger(item) && items.peek().is_some() {
+            continue;
+        }
+        if out.len() > begin {
             out.push(b',');
         }
-        developer(out, item);
+        if compaction::is_item(item) && (sealed(seal::SUMMARY_PREFIX) || !profile.compacts()) {
+            compaction::as_message(out, item, seal_key, &path, diagnostics);
+        } else if profile.system_role {
+            out.extend_from_slice(item.raw());
+        } else {
+            developer(out, item);
+        }
     }
     out.push(b']');
 }
@@ -205,6 +221,7 @@ mod tests {
             body.as_bytes(),
             "m",
             &profile,
+            &SealKey::new([7; 32]),
             whole,
             &mut diagnostics,
         );
@@ -233,6 +250,32 @@ mod tests {
         let profile = "drop_fields = ['store']\ntool_types = ['function']";
         assert_eq!(through(profile, body), (expected.to_owned(), 3));
     }
+
+    #[test]
+    fn a_compaction_is_told_in_words_to_whoever_cannot_read_it() {
+        let key = SealKey::new([7; 32]);
+        let ours = seal::seal_summary(&key, [1; 12], b"tab\\there \\ud83d\\ude00".to_vec());
+        let body = format!(
+            r#"{{"model":"m","input":[{{"type":"compaction_trigger"}},{{"type":"compaction","encrypted_content":"{ours}"}},{{"type":"compaction","encrypted_content":"gAAA"}},{{"type":"compaction_trigger"}}]}}"#
+        );
+        for (profile, theirs, said) in [
+            ("wire = 'responses'\nendpoints = ['compact']", true, 0),
+            ("", false, 1),
+        ] {
+            let (out, diagnostics) = through(profile, &body);
+            let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let input = out["input"].as_array().unwrap();
+            assert_eq!((input.len(), diagnostics), (3, said));
+            let text = input[0]["content"][0]["text"].as_str().unwrap();
+            assert!(
+                text.ends_with("go on from there.]\n\ntab\there \u{1f600}"),
+                "{text}"
+            );
+            assert_eq!(input[1]["encrypted_content"] == "gAAA", theirs);
+            assert_eq!(input[2]["type"], "compaction_trigger");
+        }
+    }
+
     const STRICT: &str = "stream_only = true\ninput_list = true\nsystem_role = false\n[default_body]\nstore = false\ninstructions = 'Be \"kind\".'";
 
     #[test]

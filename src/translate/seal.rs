@@ -1,9 +1,10 @@
-//! The authenticated, versioned envelope in which reasoning travels through the client.
+//! The authenticated, versioned envelope in which reasoning and summaries travel through the client.
 //!
-//! `gwr1.` + base64url(version, nonce, ChaCha20-Poly1305 of the payload), as in RFC 8439; the
-//! prefix and the version are authenticated with it. The payload is a flag (compressed or not),
-//! the length of the profile's name, that name, and the compressible rest: the length of the
-//! reasoning text in four bytes, that text, and what else the provider wants back.
+//! A prefix, `gwr1.` for reasoning and `gwc1.` for the summary of a compaction, + base64url(version,
+//! nonce, ChaCha20-Poly1305 of the payload), as in RFC 8439; the prefix and the version are
+//! authenticated with it, so that the one never opens as the other. The payload is a flag
+//! (compressed or not), the length of the profile's name, that name, and the compressible rest: the
+//! length of the text in four bytes, that text, and what else the provider wants back.
 
 use crate::auth::secret::SealKey;
 use crate::limits::ANSWER_BYTES_MAX;
@@ -12,8 +13,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::io::Read;
 
-/// What tells Strait's own envelopes from those of other vendors.
+/// What tells Strait's own envelopes of reasoning from those of other vendors.
 pub const PREFIX: &str = "gwr1.";
+/// The same for summaries, as they stand in a `compaction` item.
+pub const SUMMARY_PREFIX: &str = "gwc1.";
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 /// Below this many bytes zstd's framing costs more than it saves.
@@ -35,15 +38,40 @@ pub struct Sealed {
     pub extra: Vec<u8>,
 }
 
-/// Seals; `nonce` must never repeat under one key.
+/// Seals reasoning; `nonce` must never repeat under one key.
 pub fn seal(key: &SealKey, nonce: [u8; 12], sealed: &Sealed) -> String {
+    close(PREFIX, key, nonce, sealed)
+}
+
+/// Opens an envelope of [`seal`]; `None` for anything else.
+pub fn unseal(key: &SealKey, envelope: &str) -> Option<Sealed> {
+    open(PREFIX, key, envelope)
+}
+
+/// Seals a summary, JSON string content that is still escaped; `nonce` must never repeat under one
+/// key. Any provider may read it.
+pub fn seal_summary(key: &SealKey, nonce: [u8; 12], escaped_text: Vec<u8>) -> String {
+    let sealed = Sealed {
+        profile: String::new(),
+        escaped_text,
+        extra: Vec::new(),
+    };
+    close(SUMMARY_PREFIX, key, nonce, &sealed)
+}
+
+/// The summary in an envelope of [`seal_summary`]; `None` for anything else.
+pub fn unseal_summary(key: &SealKey, envelope: &str) -> Option<Vec<u8>> {
+    open(SUMMARY_PREFIX, key, envelope).map(|sealed| sealed.escaped_text)
+}
+
+fn close(prefix: &str, key: &SealKey, nonce: [u8; 12], sealed: &Sealed) -> String {
     let mut payload = pack(sealed);
     let Some(aead) = cipher(key) else {
         return String::new();
     };
     let nonce_used = Nonce::assume_unique_for_key(nonce);
     if aead
-        .seal_in_place_append_tag(nonce_used, aad(), &mut payload)
+        .seal_in_place_append_tag(nonce_used, aad(prefix), &mut payload)
         .is_err()
     {
         // Only a text beyond 256 GiB could lead here; an empty envelope opens to nothing.
@@ -53,16 +81,15 @@ pub fn seal(key: &SealKey, nonce: [u8; 12], sealed: &Sealed) -> String {
     bytes.push(VERSION);
     bytes.extend_from_slice(&nonce);
     bytes.extend_from_slice(&payload);
-    let mut envelope = String::with_capacity(PREFIX.len() + bytes.len() * 4 / 3 + 4);
-    envelope.push_str(PREFIX);
+    let mut envelope = String::with_capacity(prefix.len() + bytes.len() * 4 / 3 + 4);
+    envelope.push_str(prefix);
     URL_SAFE_NO_PAD.encode_string(&bytes, &mut envelope);
     envelope
 }
 
-/// Opens an envelope of [`seal`]; `None` for anything else.
-pub fn unseal(key: &SealKey, envelope: &str) -> Option<Sealed> {
+fn open(prefix: &str, key: &SealKey, envelope: &str) -> Option<Sealed> {
     let bytes = URL_SAFE_NO_PAD
-        .decode(envelope.strip_prefix(PREFIX)?)
+        .decode(envelope.strip_prefix(prefix)?)
         .ok()?;
     let (version, rest) = bytes.split_first()?;
     if *version != VERSION || rest.len() < NONCE_BYTES {
@@ -72,7 +99,7 @@ pub fn unseal(key: &SealKey, envelope: &str) -> Option<Sealed> {
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut payload = payload.to_vec();
     let payload = cipher(key)?
-        .open_in_place(nonce, aad(), &mut payload)
+        .open_in_place(nonce, aad(prefix), &mut payload)
         .ok()?;
     unpack(payload)
 }
@@ -82,8 +109,8 @@ fn cipher(key: &SealKey) -> Option<LessSafeKey> {
     Some(LessSafeKey::new(key))
 }
 
-fn aad() -> Aad<[u8; 6]> {
-    Aad::from([b'g', b'w', b'r', b'1', b'.', VERSION])
+fn aad(prefix: &str) -> Aad<Vec<u8>> {
+    Aad::from([prefix.as_bytes(), &[VERSION]].concat())
 }
 
 fn pack(sealed: &Sealed) -> Vec<u8> {
@@ -158,6 +185,23 @@ mod tests {
             prop_assert!(envelope.starts_with(PREFIX));
             prop_assert_eq!(unseal(&key, &envelope), Some(sealed(&text)));
             prop_assert_eq!(unseal(&SealKey::new([8; 32]), &envelope), None);
+        }
+
+        #[test]
+        fn a_summary_comes_back_and_neither_kind_poses_as_the_other(
+            text in prop::collection::vec(any::<u8>(), 0..2000),
+            nonce: [u8; 12],
+        ) {
+            let key = SealKey::new([7; 32]);
+            let envelope = seal_summary(&key, nonce, text.clone());
+            prop_assert!(envelope.starts_with(SUMMARY_PREFIX));
+            prop_assert_eq!(unseal_summary(&key, &envelope), Some(text.clone()));
+            prop_assert_eq!(unseal_summary(&SealKey::new([8; 32]), &envelope), None);
+            prop_assert_eq!(unseal(&key, &envelope), None);
+            let posing = envelope.replacen(SUMMARY_PREFIX, PREFIX, 1);
+            prop_assert_eq!(unseal(&key, &posing), None);
+            let posing = seal(&key, nonce, &sealed(&text)).replacen(PREFIX, SUMMARY_PREFIX, 1);
+            prop_assert_eq!(unseal_summary(&key, &posing), None);
         }
 
         #[test]

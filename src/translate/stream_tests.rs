@@ -18,7 +18,7 @@ fn rules(options: &Json) -> Rules {
     }
 }
 
-fn plan(options: &Json, sink: Sink) -> Plan {
+pub(super) fn plan(options: &Json, sink: Sink) -> Plan {
     let mut tools = ToolTable::default();
     let empty = Vec::new();
     for name in options["custom"].as_array().unwrap_or(&empty) {
@@ -56,10 +56,10 @@ fn plan(options: &Json, sink: Sink) -> Plan {
 }
 
 /// A transcript: its name, options, the provider's stream, and the events that it must become.
-type Vector = (String, Json, Vec<u8>, Vec<Json>);
+pub(super) type Vector = (String, Json, Vec<u8>, Vec<Json>);
 
 /// Those of the specification, and our own.
-fn vectors() -> Vec<Vector> {
+pub(super) fn vectors() -> Vec<Vector> {
     let all = [folder("vectors"), folder("situations")].concat();
     assert!(all.len() > 80);
     all

@@ -116,7 +116,7 @@ fn the_chat_api_translated_there_and_back() {
 
 #[test]
 fn openai_for_python() {
-    run_python("suite.py", 89, 2);
+    run_python("suite.py", 93, 2);
 }
 
 #[test]

@@ -162,6 +162,18 @@ fn scene(name: &str, cue: &str, body: &Value) -> Result<Say, String> {
     let deep = body["model"] == DEEP;
     Ok(match name {
         "text" => Say::text("Hello from the other side."),
+        "compact" => {
+            const SUMMARY: &str = "It went well; two is left.";
+            let last = turn.since.last().map(|m| text_of(&m["content"]));
+            match last.is_some_and(|text| text.contains("write a handover")) {
+                true => Say::text(SUMMARY),
+                false => {
+                    let mut told = turn.before.iter().map(|m| text_of(&m["content"]));
+                    want(told.any(|t| t.ends_with(SUMMARY)), "the summary")?;
+                    Say::text("Going on.")
+                }
+            }
+        }
         "echo" => Say::text(cue),
         "long" => Say::text(&long()),
         "unicode" => Say::text("Grüße, 世界 🦀👩‍🔧 \u{2028} \"q\" \\ \t end\n"),

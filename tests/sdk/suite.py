@@ -108,7 +108,7 @@ def linked(events):
             if e.type.endswith(".delta"):
                 key = (e.item_id, kind, part)
                 pieces[key] = pieces.get(key, "") + e.delta
-            elif not kind.endswith("_part"):
+            elif not kind.endswith("_part") and e.type != "response.compaction.compacting":
                 fields = ("text", "arguments", "input", "refusal")
                 whole = next(getattr(e, f) for f in fields if isinstance(getattr(e, f, None), str))
                 wholes[(e.item_id, kind, part)] = whole
@@ -853,6 +853,41 @@ async def async_chat():
     stream = await aclient.chat.completions.create(model="chat", messages=messages, stream=True)
     text = [c.choices[0].delta.content or "" async for c in stream if c.choices]
     equal("".join(text), "Hello from the other side.")
+
+
+def goes_on_from(items):
+    more = [{"role": "user", "content": cue("compact")}]
+    equal(ask(False, [dump(i) for i in items] + more).output_text, "Going on.")
+
+
+@both
+def compaction_by_a_trigger(stream):
+    trigger = {"type": "compaction_trigger"}
+    r = ask(stream, [{"role": "user", "content": cue("compact")}, trigger])
+    equal([i.type for i in r.output], ["compaction"])
+    assert r.output[0].id.startswith("cmp_"), r.output[0]
+    equal((r.status, r.output_text), ("completed", ""))
+    used(r)
+    goes_on_from(r.output)
+
+
+@scenario
+def compaction_by_the_endpoint():
+    r = client.responses.compact(model="chat", input=cue("compact"), instructions="Be exact.")
+    equal((r.object, [i.type for i in r.output]), ("response.compaction", ["message", "compaction"]))
+    equal(r.output[0].content[0].text, cue("compact"))
+    used(r)
+    goes_on_from(r.output)
+
+
+@scenario
+def input_tokens_are_estimated():
+    for model in ("chat", "deep"):
+        asked = client.responses.input_tokens.with_raw_response.count(model=model, input="word " * 1000)
+        equal(asked.headers["x-strait-estimate"], "input_tokens")
+        counted = asked.parse()
+        equal(counted.object, "response.input_tokens")
+        assert 1000 <= counted.input_tokens <= 1050, counted
 
 
 LOOP = asyncio.new_event_loop()

@@ -505,7 +505,7 @@ impl Emitter {
     }
 }
 
-fn write_usage(out: &mut Vec<u8>, usage: Usage) {
+pub(super) fn write_usage(out: &mut Vec<u8>, usage: Usage) {
     out.extend_from_slice(b"{\"input_tokens\":");
     write::uint(out, usage.input);
     out.extend_from_slice(b",\"input_tokens_details\":{\"cached_tokens\":");

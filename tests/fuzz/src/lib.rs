@@ -190,6 +190,17 @@ pub mod dialect {
     }
 }
 
+/// Counts a request's tokens: there are no more than a few for each byte.
+fn tokens(request: strait::json::Value<'_>) {
+    use strait::translate::tokens::estimate;
+    let most = 1000 + 4 * request.raw().len() as u64 + 765 * (request.raw().len() as u64 / 8);
+    let key = strait::auth::secret::SealKey::new([7; 32]);
+    match estimate(request, &key) {
+        Ok(tokens) => assert!((3..most).contains(&tokens), "{tokens}"),
+        Err(error) => assert_eq!(error.status(), 400, "{error}"),
+    }
+}
+
 /// The frames of a stream: their names and data.
 pub fn frames(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mut parser, mut seen) = (Frames::new(), Vec::new());
@@ -293,7 +304,8 @@ impl Checker {
                 }
                 self.output.push(item.clone());
             }
-            "response.web_search_call.in_progress"
+            "response.compaction.compacting"
+            | "response.web_search_call.in_progress"
             | "response.web_search_call.searching"
             | "response.web_search_call.completed" => {
                 assert_eq!(self.open, Some(text(event, "item_id")));
@@ -583,6 +595,13 @@ pub mod request {
             return;
         };
         let root = root.get("request").unwrap_or(root);
+        super::tokens(root);
+        if let Some(asked) = super::compaction::asked(root) {
+            let mut tape = Tape::new();
+            let dialects = dialect::of(Wire::Chat);
+            let at = super::digest(&asked) as usize % dialects.len();
+            check(tape.parse(&asked).expect("our own request"), dialects[at]);
+        }
         let dialects = dialect::of(Wire::Chat);
         let at = super::digest(data) as usize % dialects.len();
         let step = dialects.len() / SEVERAL;
@@ -702,4 +721,5 @@ pub mod request {
 }
 
 /// Plans and oracles for `translate::reverse`.
+pub mod compaction;
 pub mod reverse;

@@ -8,6 +8,8 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::sync::LazyLock;
+use strait::auth::secret::SealKey;
+use strait::translate::seal::seal_summary;
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -40,6 +42,7 @@ enum Item {
     Call(u8, u8, u8, Text),
     Output(u8, u8, Text),
     OutputParts(u8, u8, Vec<Part>),
+    Compaction(u8, Text),
     Tools(Vec<Tool>),
     Odd(Replacement),
 }
@@ -263,6 +266,16 @@ impl Item {
                 let output: Vec<Json> = parts.iter().map(Part::json).collect();
                 json!({"type": kind, "call_id": id(*i), "output": output})
             }
+            Item::Compaction(form, text) => match form & 3 {
+                0 => json!({"type": "compaction_trigger"}),
+                1 => json!({"type": "compaction", "encrypted_content": text.json()}),
+                _ => {
+                    let text = json!(text.json()).to_string();
+                    let escaped = text[1..text.len() - 1].as_bytes().to_vec();
+                    let envelope = seal_summary(&SealKey::new([7; 32]), [*form; 12], escaped);
+                    json!({"type": "compaction", "encrypted_content": envelope})
+                }
+            },
             Item::Tools(tools) => {
                 let tools: Vec<Json> = tools.iter().map(Tool::json).collect();
                 json!({"type": "additional_tools", "role": "developer", "tools": tools})

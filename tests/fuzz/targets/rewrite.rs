@@ -5,11 +5,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value as Json, json};
+use strait::auth::secret::SealKey;
 use strait::json::{Tape, Value};
 use strait::provider::Profile;
 use strait::provider::profile::Wire;
 use strait::translate::rewrite::{rename, rewrite};
-use strait::translate::seal::PREFIX;
+use strait::translate::seal::{PREFIX, SUMMARY_PREFIX};
 use strait_fuzz::dialect;
 
 const MODEL: &str = "m/\u{e9}\"";
@@ -47,8 +48,7 @@ fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) 
         tools.retain(known);
         removed += before - tools.len();
     }
-    let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
-    if let Some(Json::Array(input)) = members.get_mut("input").filter(|_| ours) {
+    if let Some(Json::Array(input)) = members.get_mut("input").filter(|_| ours(body)) {
         let sealed = |item: &Json| {
             let blob = item["encrypted_content"].as_str();
             blob.is_some_and(|b| b.starts_with(PREFIX))
@@ -56,6 +56,7 @@ fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) 
         let before = input.len();
         input.retain(|item| !sealed(item));
         removed += before - input.len();
+        compacted(input, profile);
     }
     if let Some(input) = members.get_mut("input") {
         if let Some(text) = input.as_str().filter(|_| profile.input_list) {
@@ -80,6 +81,35 @@ fn expected(mut request: Json, body: &[u8], profile: &Profile) -> (Json, usize) 
     (request, removed)
 }
 
+/// Whether the body may hold something that was sealed here, or has to do with a compaction.
+fn ours(body: &[u8]) -> bool {
+    let holds = |what: &str| body.windows(what.len()).any(|w| w == what.as_bytes());
+    holds(PREFIX) || holds("compaction")
+}
+
+/// Triggers that were answered go; what the provider cannot read is told in words, of which no
+/// summary of ours can be among them here.
+fn compacted(input: &mut Vec<Json>, profile: &Profile) {
+    let kinds = ["compaction", "compaction_summary", "context_compaction"];
+    let mut left = input.len();
+    input.retain(|item| {
+        left -= 1;
+        item["type"] != "compaction_trigger" || left == 0
+    });
+    for item in input {
+        let kind = item["type"].as_str().unwrap_or_default();
+        let blob = item["encrypted_content"].as_str().unwrap_or_default();
+        let unread = blob.starts_with(SUMMARY_PREFIX) || !profile.compacts();
+        if kinds.contains(&kind) && unread {
+            let text = "[The conversation up to here was compacted by another service, in a form \
+                that cannot be read here. What was said and done is not known, except for the \
+                messages above: look at the files, or ask, before doing anything anew.]";
+            let part = json!({"type": "input_text", "text": text});
+            *item = json!({"type": "message", "role": "user", "content": [part]});
+        }
+    }
+}
+
 /// Whether the dialect wants something that the client may not have said.
 fn wants(profile: &Profile) -> bool {
     let members = profile.stream_only || !profile.default_body.is_empty();
@@ -88,16 +118,16 @@ fn wants(profile: &Profile) -> bool {
 
 fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     let mut diagnostics = Vec::new();
-    let out = rewrite(root, body, MODEL, profile, false, &mut diagnostics);
+    let key = SealKey::new([7; 32]);
+    let out = rewrite(root, body, MODEL, profile, &key, false, &mut diagnostics);
     assert!(
         strait_fuzz::is_json(&out),
         "{}",
         String::from_utf8_lossy(&out)
     );
     renamed(&out);
-    let ours = body.windows(PREFIX.len()).any(|w| w == PREFIX.as_bytes());
     let refuses = !profile.drop_fields.is_empty() || !profile.tool_types.is_empty();
-    if !refuses && !wants(profile) && !ours {
+    if !refuses && !wants(profile) && !ours(body) {
         assert_eq!(out, rename(root, body, MODEL));
         assert!(diagnostics.is_empty());
     }
@@ -110,7 +140,7 @@ fn check(root: Value<'_>, body: &[u8], profile: &Profile) {
     assert_eq!(after, expected);
     assert!(diagnostics.len() >= removed, "{diagnostics:?}");
     let named = root.entries().any(|(key, _)| key == "model");
-    if diagnostics.is_empty() && !named && !wants(profile) {
+    if diagnostics.is_empty() && !named && !wants(profile) && !ours(body) {
         // Nothing goes away but white space between members.
         let solid = |text: &[u8]| text.iter().filter(|b| !b.is_ascii_whitespace()).count();
         assert_eq!(solid(&out), solid(body));

@@ -9,7 +9,9 @@ use libfuzzer_sys::fuzz_target;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use strait::auth::secret::SealKey;
 use strait::limits::ANSWER_BYTES_MAX;
-use strait::translate::seal::{PREFIX, Sealed, seal, unseal};
+use strait::translate::seal::{
+    PREFIX, SUMMARY_PREFIX, Sealed, seal, seal_summary, unseal, unseal_summary,
+};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -18,6 +20,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         assert_eq!(unseal(&key, text), None);
         assert_eq!(unseal(&key, &format!("{PREFIX}{text}")), None);
+        assert_eq!(unseal_summary(&key, text), None);
+        assert_eq!(
+            unseal_summary(&key, &format!("{SUMMARY_PREFIX}{text}")),
+            None
+        );
     }
     let digest = strait_fuzz::digest(data);
     let mut nonce = [0; 12];
@@ -36,6 +43,13 @@ fuzz_target!(|data: &[u8]| {
     changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
     let changed = String::from_utf8(changed).expect("ASCII");
     assert_eq!(unseal(&key, &changed), None);
+
+    let summary = seal_summary(&key, nonce, data.to_vec());
+    assert_eq!(unseal_summary(&key, &summary).as_deref(), Some(data));
+    assert_eq!(
+        unseal(&key, &summary.replacen(SUMMARY_PREFIX, PREFIX, 1)),
+        None
+    );
 
     let mut payload = data.to_vec();
     let cipher = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &KEY).expect("a key"));
