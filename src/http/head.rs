@@ -264,7 +264,8 @@ impl Headers {
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields.iter().filter_map(move |field| {
             let (begin, value) = (field.name as usize, field.value as usize);
-            let same = value - begin == name.len() && &self.text[begin..value] == name;
+            let same = value - begin == name.len()
+                && &self.text.as_bytes()[begin..value] == name.as_bytes();
             same.then(|| &self.text[value..field.end as usize])
         })
     }
@@ -283,13 +284,15 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
 
 /// The path and query of a request target: origin form, absolute form, or `*`.
 fn target(method: &str, target: &str) -> Result<(String, Option<String>), &'static str> {
-    let origin = match target.split_once("://") {
-        Some((scheme, rest)) if ["http", "https"].contains(&&*scheme.to_ascii_lowercase()) => {
-            rest.find('/').map_or("/", |at| &rest[at..])
-        }
-        _ if target.starts_with('/') => target,
-        _ if target == "*" && method == "OPTIONS" => target,
-        _ => return Err("the request target is not a path"),
+    let origin = match target.as_bytes() {
+        [b'/', ..] => target,
+        b"*" if method == "OPTIONS" => target,
+        _ => match target.split_once("://") {
+            Some((scheme, rest)) if ["http", "https"].contains(&&*scheme.to_ascii_lowercase()) => {
+                rest.find('/').map_or("/", |at| &rest[at..])
+            }
+            _ => return Err("the request target is not a path"),
+        },
     };
     Ok(match origin.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),

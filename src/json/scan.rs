@@ -111,7 +111,21 @@ pub(super) struct Node {
     pub next: u32,
     pub kind: Kind,
     pub flags: u8,
+    /// Of an object: the lengths of its members' names, a bit each, see [`length_bit`].
+    pub lengths: u16,
 }
+
+/// A bit for names of `len` bytes, as they are written. Most look-ups are of members that an
+/// object does not have; this tells without a walk.
+#[inline(always)]
+pub(super) fn length_bit(len: usize) -> u16 {
+    1 << (len % 16)
+}
+
+/// Small documents of the API have a value or a name in so many bytes, or more.
+const BYTES_A_NODE: usize = 6;
+/// Most nodes that a tape is made with: the rest is cheaper to grow into than to guess.
+const NODES_AT_FIRST: usize = 128;
 
 /// What stands for the container around the root.
 const NOTHING: u32 = u32::MAX;
@@ -127,6 +141,21 @@ impl Tape {
     /// An empty tape.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty tape that will not have to grow for a small document of `len` bytes.
+    pub fn for_document(len: usize) -> Self {
+        let some = Node {
+            start: 0,
+            end: 0,
+            next: 0,
+            kind: Kind::Null,
+            flags: 0,
+            lengths: 0,
+        };
+        Tape {
+            nodes: vec![some; (len / BYTES_A_NODE).min(NODES_AT_FIRST)],
+        }
     }
 
     /// Scans `src`, which must be exactly one JSON document in UTF-8 (white space around it is
@@ -200,7 +229,7 @@ impl Scan<'_, '_> {
                     match (in_object, self.peek(at)) {
                         (true, b'}') | (false, b']') => {}
                         (true, _) => {
-                            at = self.name(at)?;
+                            at = self.name(at, open)?;
                             continue 'value;
                         }
                         (false, _) => continue 'value,
@@ -229,7 +258,7 @@ impl Scan<'_, '_> {
                 match (in_object, self.peek(at)) {
                     (true, b',') => {
                         at = self.white(at + 1);
-                        at = self.name(at)?;
+                        at = self.name(at, open)?;
                         continue 'value;
                     }
                     (false, b',') => {
@@ -273,6 +302,7 @@ impl Scan<'_, '_> {
             next,
             kind,
             flags,
+            lengths: 0,
         };
         match self.nodes.get_mut(self.used) {
             Some(node) => *node = new,
@@ -303,14 +333,22 @@ impl Scan<'_, '_> {
         Ok(seen.end as usize)
     }
 
-    /// A member's name and the colon behind it.
+    /// A name of a member of the object `of`, and the colon behind it.
     #[inline(always)]
-    fn name(&mut self, at: usize) -> Result<usize, Fault> {
+    fn name(&mut self, at: usize, of: u32) -> Result<usize, Fault> {
         if self.peek(at) != b'"' {
             return Err(Fault::new(at, What::Name));
         }
-        let at = self.string(at)?;
-        let at = self.white(at);
+        let seen = string::read(self.src, at)?;
+        let end = seen.end as usize;
+        self.leaf(at, end, Kind::String, seen.flags);
+        let bits = match seen.flags & ESCAPED {
+            0 => length_bit(end - at - 2),
+            // Its length says nothing.
+            _ => u16::MAX,
+        };
+        self.nodes[of as usize].lengths |= bits;
+        let at = self.white(end);
         if self.peek(at) != b':' {
             return Err(Fault::new(at, What::Colon));
         }

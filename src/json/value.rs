@@ -1,6 +1,6 @@
 //! Values of a scanned document, read from its tape.
 
-use super::scan::{ESCAPED, Kind, Node};
+use super::scan::{ESCAPED, Kind, Node, length_bit};
 use super::text::Str;
 use std::fmt;
 
@@ -80,12 +80,14 @@ impl<'a> Value<'a> {
 
     /// The number as an unsigned integer, if it is one (`7` and `7.0` are, `7.5` is not).
     pub fn as_u64(&self) -> Option<u64> {
-        let value = self.as_f64()?;
-        match std::str::from_utf8(self.raw()).ok()?.parse() {
-            Ok(n) => Some(n),
-            Err(_) if value >= 0.0 && value.fract() == 0.0 && value < 9e15 => Some(value as u64),
-            Err(_) => None,
+        if self.kind() != Kind::Number {
+            return None;
         }
+        if let Ok(n) = std::str::from_utf8(self.raw()).ok()?.parse() {
+            return Some(n);
+        }
+        let value = self.as_f64()?;
+        (value >= 0.0 && value.fract() == 0.0 && value < 9e15).then_some(value as u64)
     }
 
     /// The number; `None` for any other kind.
@@ -98,11 +100,18 @@ impl<'a> Value<'a> {
 
     /// The member `key` of an object. The last one wins, as in most parsers. A `null` member and
     /// one that is missing are told apart; see [`Value::present`].
+    #[inline]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let object = self.node();
-        if object.kind != Kind::Object {
-            return None;
+        // Another kind has no such bits.
+        match object.lengths & length_bit(key.len()) {
+            0 => None,
+            _ => self.find(object, key),
         }
+    }
+
+    #[inline(never)]
+    fn find(&self, object: Node, key: &str) -> Option<Value<'a>> {
         let (mut at, mut found) = (self.at + 1, None);
         while at < object.next {
             // A name has no descendants: its value stands right behind it.

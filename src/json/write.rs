@@ -95,9 +95,14 @@ pub fn quoted(out: &mut Vec<u8>, escaped: &[u8]) {
 
 /// Appends bytes as lower-case hexadecimal digits.
 pub fn hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)].into());
-        out.push(HEX[usize::from(byte & 15)].into());
+    for bytes in bytes.chunks(32) {
+        let mut digits = [b'0'; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        let digits = &digits[..2 * bytes.len()];
+        out.push_str(std::str::from_utf8(digits).unwrap_or_default());
     }
 }
 

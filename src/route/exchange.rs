@@ -198,7 +198,7 @@ impl Exchange {
             Some(coding) => coding::decode(coding, body)?,
             None => body,
         };
-        let mut tape = Tape::new();
+        let mut tape = Tape::for_document(body.len());
         let request = tape
             .parse(&body)
             .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;

@@ -27,6 +27,8 @@ pub(super) struct Client {
     control: Control,
     carry: Vec<u8>,
     ended: bool,
+    /// A write was given up while it was pending.
+    writing: bool,
     /// The connection's one timer.
     pub(super) timer: Timer,
 }
@@ -40,6 +42,7 @@ impl Client {
             control,
             carry: Vec::new(),
             ended: false,
+            writing: false,
             timer: Timer::new(timers),
         }
     }
@@ -112,8 +115,9 @@ impl Client {
                     buffer = back;
                     sent += count;
                 }
-                _ => {
+                done => {
                     self.ended = true;
+                    self.writing = done.is_none();
                     return None;
                 }
             }
@@ -145,8 +149,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // A pending read holds the socket until the kernel gives it back; this ends it.
-        if self.reader.is_busy() {
+        // A pending operation holds the socket until the kernel gives it back; this ends it.
+        if self.reader.is_busy() || self.writing {
             self.control.shutdown_both();
         }
     }

@@ -56,10 +56,11 @@ pub(super) struct Reader {
     /// The size of the next read.
     size: usize,
     watching: Watching,
+    control: Control,
 }
 
 impl Reader {
-    fn new(half: OwnedReadHalf<TcpStream>) -> Self {
+    fn new(half: OwnedReadHalf<TcpStream>, control: Control) -> Self {
         let slot = Rc::new(RefCell::new(Slot::Empty));
         Reader {
             task: Box::pin(read_when_wanted(half, slot.clone())),
@@ -67,6 +68,7 @@ impl Reader {
             buffer: Some(Vec::new()),
             size: READ_BYTES_MIN,
             watching: Watching::No,
+            control,
         }
     }
 
@@ -74,6 +76,9 @@ impl Reader {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.watching != Watching::No && self.buffer.is_some() {
             ready!(self.poll_watch(cx));
+            if let Some(result) = self.read_now() {
+                return Poll::Ready(result);
+            }
         }
         if let Some(mut buffer) = self.buffer.take() {
             if buffer.capacity() < self.size || buffer.capacity() > 4 * self.size {
@@ -115,6 +120,15 @@ impl Reader {
         *slot = Slot::Empty;
         self.watching = Watching::No;
         Poll::Ready(())
+    }
+
+    /// Reads what is there already, without a turn of the ring. `None` if there is nothing, or it
+    /// has to be found out in the usual way.
+    fn read_now(&mut self) -> Option<io::Result<usize>> {
+        let mut buffer = Vec::with_capacity(self.size);
+        let count = self.control.receive(&mut buffer)?;
+        self.buffer = Some(buffer);
+        Some(Ok(count))
     }
 
     /// The next read needs no more memory than one for a few bytes; `for_long`: none at all
@@ -205,7 +219,8 @@ pub(super) async fn write_all(writer: &mut Writer, mut bytes: Bytes) -> io::Resu
     Ok(())
 }
 
-/// Something to shut a connection down with, whatever its halves are doing.
+/// Something to look at a connection with and to shut it down, whatever its halves are doing.
+#[derive(Clone, Copy)]
 pub(super) struct Control {
     fd: RawFd,
 }
@@ -225,6 +240,26 @@ impl Control {
         // SAFETY: shutdown(2) touches no memory. The descriptor is open: whoever holds a
         // `Control` holds the halves, which own it, next to it.
         unsafe { libc::shutdown(self.fd, how) };
+    }
+
+    /// Receives at once into the buffer's spare room, which must not be empty; `None` if nothing
+    /// is there, or an error is.
+    fn receive(&self, buffer: &mut Vec<u8>) -> Option<usize> {
+        let spare = buffer.spare_capacity_mut();
+        // SAFETY: the pointer and the length are those of writable memory that outlives the call,
+        // and the descriptor is open as said below.
+        let got = unsafe {
+            libc::recv(
+                self.fd,
+                spare.as_mut_ptr().cast(),
+                spare.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        let got = usize::try_from(got).ok()?;
+        // SAFETY: so many bytes behind the buffer's length were just written.
+        unsafe { buffer.set_len(buffer.len() + got) };
+        Some(got)
     }
 
     /// Whether nothing has arrived: no bytes, no end, no error.
@@ -250,7 +285,7 @@ pub(super) fn split(stream: TcpStream) -> (Reader, Writer, Control) {
         fd: stream.as_raw_fd(),
     };
     let (read, write) = stream.into_split();
-    (Reader::new(read), write, control)
+    (Reader::new(read, control), write, control)
 }
 
 /// Stops listening; a pending accept fails.

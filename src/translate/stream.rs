@@ -374,7 +374,7 @@ impl Translator {
 
     /// Takes a whole `chat.completion` object instead of a stream.
     pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let mut tape = Tape::new();
+        let mut tape = Tape::for_document(body.len());
         let result = match tape.parse(body) {
             Err(e) => {
                 let message = format!("The provider's answer is not JSON: {e}.");

@@ -323,7 +323,8 @@ impl Translator {
             b"{}"
         };
         let item = item_of(&open, b",\"status\":\"in_progress\"", empty);
-        self.emitter.item_added(out, &item);
+        self.emitter
+            .item_added(out, |out| out.extend_from_slice(&item));
         self.calls.list[front].open = Some(open);
     }
 

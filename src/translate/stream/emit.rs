@@ -121,6 +121,8 @@ impl Line {
     }
 }
 
+/// Room for what a snapshot says besides the output and the echo.
+const SNAPSHOT_BYTES: usize = 512;
 /// Room for a line, with digits to spare.
 const LINE_BYTES: usize = 256;
 
@@ -420,12 +422,13 @@ impl Emitter {
         out.extend_from_slice(b",\"delta\":\"");
     }
 
-    pub(super) fn item_added(&mut self, out: &mut Vec<u8>, item: &[u8]) {
+    /// Begins the item that `write` writes.
+    pub(super) fn item_added(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         self.event(out, "response.output_item.added", |emitter, out| {
             out.extend_from_slice(b",\"output_index\":");
             write::uint(out, emitter.index);
             out.extend_from_slice(b",\"item\":");
-            out.extend_from_slice(item);
+            write(out);
         });
     }
 
@@ -437,6 +440,7 @@ impl Emitter {
             out.extend_from_slice(b",\"item\":");
             out.extend_from_slice(item);
         });
+        self.output.reserve(item.len() + 1);
         if !self.output.is_empty() {
             self.output.push(b',');
         }
@@ -459,6 +463,11 @@ impl Emitter {
 
     /// The response object.
     pub(super) fn snapshot(&self, out: &mut Vec<u8>, status: &Status<'_>, usage: Option<Usage>) {
+        let output = match status {
+            Status::InProgress => &[][..],
+            _ => &self.output,
+        };
+        out.reserve(output.len() + self.plan.echo.len() + SNAPSHOT_BYTES);
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.plan.response_id.as_bytes());
         out.extend_from_slice(b"\",\"object\":\"response\",\"created_at\":");
@@ -491,9 +500,7 @@ impl Emitter {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"output\":[");
-        if !matches!(status, Status::InProgress) {
-            out.extend_from_slice(&self.output);
-        }
+        out.extend_from_slice(output);
         out.extend_from_slice(b"],\"usage\":");
         match usage {
             Some(usage) => write_usage(out, usage),

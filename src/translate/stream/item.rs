@@ -32,6 +32,9 @@ pub(super) enum Part {
     Text,
 }
 
+/// Room for what an item says besides its texts.
+const ITEM_BYTES: usize = 192;
+
 impl Translator {
     /// Counts what is kept for the final object against its limit.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Error> {
@@ -68,7 +71,8 @@ impl Translator {
     fn open_reasoning(&mut self, out: &mut Vec<u8>) {
         let id = self.emitter.id("rs_");
         let item = format!("{{\"id\":\"{id}\",\"type\":\"reasoning\",\"summary\":[]}}");
-        self.emitter.item_added(out, item.as_bytes());
+        self.emitter
+            .item_added(out, |out| out.extend_from_slice(item.as_bytes()));
         let (kind, index, part): (_, _, &[u8]) = match self.emitter.plan.reasoning_summary {
             true => (
                 "response.reasoning_summary_part.added",
@@ -160,7 +164,10 @@ impl Translator {
         let id = self.emitter.id("rs_");
         let mut item =
             format!("{{\"id\":\"{id}\",\"type\":\"reasoning\",\"summary\":[]").into_bytes();
-        self.emitter.item_added(out, &[&item[..], b"}"].concat());
+        self.emitter.item_added(out, |out| {
+            out.extend_from_slice(&item);
+            out.push(b'}');
+        });
         self.seal_into(&mut item, Vec::new(), extra);
         item.extend_from_slice(status(false));
         item.push(b'}');
@@ -182,7 +189,8 @@ impl Translator {
             );
             [head.as_bytes(), &action, b"}"].concat()
         };
-        self.emitter.item_added(out, &item("in_progress"));
+        self.emitter
+            .item_added(out, |out| out.extend_from_slice(&item("in_progress")));
         for kind in ["in_progress", "searching", "completed"] {
             let kind = format!("response.web_search_call.{kind}");
             self.emitter.item_event(out, &kind, &id, None, |_| {});
@@ -197,10 +205,11 @@ impl Translator {
             self.close_open(false, out);
             self.close_search(out);
             let id = self.emitter.id("msg_");
-            let item = format!(
-                "{{\"id\":\"{id}\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}"
-            );
-            self.emitter.item_added(out, item.as_bytes());
+            self.emitter.item_added(out, |out| {
+                out.extend_from_slice(b"{\"id\":\"");
+                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(b"\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}");
+            });
             self.open = Open::Message {
                 id,
                 parts: Vec::new(),
@@ -319,6 +328,7 @@ impl Translator {
                 out.extend_from_slice(b",\"part\":");
                 message_part(out, *part, text, &annotations, logprobs);
             });
+        parts.reserve(text.len() + annotations.len() + logprobs.len() + ITEM_BYTES);
         if !parts.is_empty() {
             parts.push(b',');
         }
@@ -334,7 +344,10 @@ impl Translator {
             Open::None => {}
             Open::Reasoning { id, text } => self.close_reasoning(&id, text, cut, out),
             Open::Message { id, parts, .. } => {
-                let mut item = format!("{{\"id\":\"{id}\",\"type\":\"message\"").into_bytes();
+                let mut item = Vec::with_capacity(parts.len() + ITEM_BYTES);
+                item.extend_from_slice(b"{\"id\":\"");
+                item.extend_from_slice(id.as_bytes());
+                item.extend_from_slice(b"\",\"type\":\"message\"");
                 item.extend_from_slice(status(cut));
                 item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
                 item.extend_from_slice(&parts);
