@@ -234,7 +234,8 @@ impl Compactor {
             );
             item.into_bytes()
         };
-        self.emitter.item_added(out, &item(""));
+        self.emitter
+            .item_added(out, |out| out.extend_from_slice(&item("")));
         let kind = "response.compaction.compacting";
         self.emitter.item_event(out, kind, &id, None, |_| {});
         self.emitter.item_done(out, &item(envelope));
