@@ -12,7 +12,7 @@
 //!       \    /
 //!     translate            <- provider (facts), auth::secret (the seal's key)
 //!         |
-//!       route              <- config, auth; time and randomness are arguments
+//!       route              <- config, auth, ledger; time and randomness are arguments
 //!         |
 //!       server             the only place that names monoio, sockets, files, threads, clocks
 //!         |

@@ -158,7 +158,7 @@ impl Server {
         let resolver = resolve::Resolver::start().map_err(system)?;
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
         let logins = Logins::start(&snapshot, &tls, &resolver, &journal).map_err(system)?;
-        let keeping = Keeping::start(&snapshot.store, &journal)?;
+        let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
 
         let cpus = worker::cpus();
         let (started, reports) = channel();

@@ -12,6 +12,7 @@
 
 mod packed;
 mod place;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,10 @@ use crate::ledger::stored::{Ask, Reply};
 use crate::limits;
 use futures_channel::oneshot;
 pub use place::settle;
+use postgres::Postgres;
 use sqlite::Sqlite;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -61,6 +64,16 @@ impl Terms {
     }
 }
 
+/// As databases count.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// As databases count: what is larger than any of their numbers is the largest.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// Why a question was not answered; a phrase for the operator.
 #[derive(Debug)]
 enum Trouble {
@@ -72,6 +85,11 @@ enum Trouble {
 
 /// A database.
 trait Backend: Send {
+    /// Called once, before the first question.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     /// Answers the questions in one transaction, in their order; all of them or none.
     fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Reply>, Trouble>;
 
@@ -173,7 +191,11 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Starts the thread, if anything is kept.
-    pub(super) fn start(store: &Store, journal: &Journal) -> Result<Self, ServerError> {
+    pub(super) fn start(
+        store: &Store,
+        ca_file: Option<&Path>,
+        journal: &Journal,
+    ) -> Result<Self, ServerError> {
         let terms = Terms::of(store);
         let backend: Box<dyn Backend> = match &store.place {
             Place::Nowhere => {
@@ -183,10 +205,7 @@ impl Keeping {
                 });
             }
             Place::Sqlite(path) => Box::new(Sqlite::new(path.clone(), terms)),
-            Place::Postgres(_) => {
-                let why = format!("{}: this Strait knows only SQLite", store.place);
-                return Err(ServerError::Store(why));
-            }
+            Place::Postgres(database) => Box::new(Postgres::new(database, ca_file, terms)?),
         };
         let started = Self::with(backend, terms.sweep_every, journal);
         started.map_err(|e| ServerError::Store(format!("{}: {e}", store.place)))
@@ -252,6 +271,9 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, questions: &Receiver<Option<Question>>) {
+        if let Err(Trouble::Away(why) | Trouble::Refused(why)) = self.backend.begin() {
+            self.ill(why);
+        }
         let mut sweep_at = Instant::now() + self.sweep_every;
         loop {
             let wait = sweep_at.saturating_duration_since(Instant::now());

@@ -98,7 +98,7 @@ pub(super) fn versions(application: u32, schema: u32) -> Result<(), String> {
 }
 
 /// The words for a schema that a newer Strait has made.
-pub(super) fn newer(schema: u32) -> String {
+pub(super) fn newer(schema: impl std::fmt::Display) -> String {
     format!(
         "its schema has version {schema}, and this Strait knows {SCHEMA}: it was written by a \
          newer one. Run that, or name another place"

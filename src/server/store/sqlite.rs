@@ -10,7 +10,7 @@
 
 use super::packed::{pack, unpack};
 use super::place::{self, APPLICATION, SCHEMA};
-use super::{Backend, Terms, Trouble};
+use super::{Backend, Terms, Trouble, millis, whole};
 use crate::ledger::ending;
 use crate::ledger::stored::{Ask, Event, Key, Reply, Status, Stored};
 use crate::limits;
@@ -495,14 +495,6 @@ fn status_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Status> {
     let name = row.get_ref(index)?.as_str()?;
     let unknown = || rusqlite::Error::InvalidColumnType(index, name.to_owned(), Type::Text);
     Status::named(name).ok_or_else(unknown)
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// What went wrong; a phrase.
