@@ -19,6 +19,7 @@ use crate::auth::secret::SealKey;
 use crate::error::Error;
 use crate::json::write;
 use crate::json::{Kind, Str, Value};
+use crate::provider::Profile;
 
 /// What the model is asked for, in the place of the user's next message.
 const INSTRUCTION: &str = include_str!("compaction/instruction.txt");
@@ -220,6 +221,20 @@ pub(super) fn as_message(
     let mut quoted = Vec::with_capacity(text.len() + 2);
     write::quoted(&mut quoted, &text);
     message(out, &quoted);
+}
+
+/// Whether a provider that speaks Responses is to get less than all items: a trigger that was
+/// answered, or a compaction though it makes none.
+pub(super) fn changes(request: Value<'_>, profile: &Profile) -> bool {
+    let input = request.present("input");
+    let mut items = input.iter().flat_map(|v| v.items()).peekable();
+    while let Some(item) = items.next() {
+        let answered = items.peek().is_some() && is_trigger(item);
+        if answered || !profile.compacts() && is_item(item) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What `context_management` asks for is checked, and said not to be done.

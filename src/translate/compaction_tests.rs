@@ -3,7 +3,6 @@
 use super::*;
 use crate::error::Error;
 use crate::json::Tape;
-use crate::provider::Profile;
 use crate::translate::request_tests::{body, legal, messages, run};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};

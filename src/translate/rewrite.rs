@@ -23,7 +23,9 @@ pub fn rewrite(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<u8> {
     let holds = |what: &str| memchr::memmem::find(body, what.as_bytes()).is_some();
-    let ours = holds(seal::PREFIX) || holds("compaction");
+    let ours = holds(seal::PREFIX)
+        || holds(seal::SUMMARY_PREFIX)
+        || holds("compaction") && compaction::changes(request, profile);
     let refuses = !profile.drop_fields.is_empty() || !profile.tool_types.is_empty();
     let wants = !profile.system_role || profile.input_list || profile.stream_only;
     if !refuses && !wants && !ours && (whole || profile.default_body.is_empty()) {
@@ -274,6 +276,10 @@ mod tests {
             assert_eq!(input[1]["encrypted_content"] == "gAAA", theirs);
             assert_eq!(input[2]["type"], "compaction_trigger");
         }
+        let theirs =
+            r#"{"model":"m", "input" : [ {"type":"compaction"} , {"type":"compaction_trigger"} ]}"#;
+        let (out, _) = through("wire = 'responses'\ncompaction_trigger = true", theirs);
+        assert_eq!(out, theirs);
     }
 
     const STRICT: &str = "stream_only = true\ninput_list = true\nsystem_role = false\n[default_body]\nstore = false\ninstructions = 'Be \"kind\".'";

@@ -186,6 +186,21 @@ impl<'a> Bench<'a> {
                     .ok_or("no object")?
                     .shift_remove("tools");
             }
+            // It makes no compactions, so it can read none.
+            let mut noted = 0;
+            let items = expected["input"].as_array_mut();
+            for item in items
+                .into_iter()
+                .flatten()
+                .filter(|i| i["type"] == "compaction")
+            {
+                let note = r"[The conversation up to here was compacted by another service, in a form that cannot be read here. What was said and done is not known, except for the messages above: look at the files, or ask, before doing anything anew.]";
+                *item = json!({"type":"message","role":"user","content":[{"type":"input_text","text":note}]});
+                noted += 1;
+            }
+            if noted > 0 {
+                self.told(&got, "item.degraded")?;
+            }
             same("the request", &seen.body, &expected)?;
         } else {
             let raw = String::from_utf8_lossy(&seen.raw);
