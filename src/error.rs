@@ -58,6 +58,12 @@ pub enum Kind {
     RateLimited,
     /// The client took too long to send its request.
     RequestTimeout,
+    /// No response of that id that the client may see.
+    ResponseNotFound,
+    /// The store of responses could not be asked.
+    StoreFailed,
+    /// There is no store of responses.
+    StoreOff,
     /// The body's media type is not JSON.
     UnsupportedMediaType,
     /// The provider broke: reset, garbage, 5xx, an early end.
@@ -104,6 +110,9 @@ impl Kind {
                 "rate_limited",
             ),
             Kind::RequestTimeout => (408, INVALID, "request_timeout", "request_timeout"),
+            Kind::ResponseNotFound => (404, INVALID, "", "response_not_found"),
+            Kind::StoreFailed => (503, SERVER, SERVER, "store_failed"),
+            Kind::StoreOff => (501, INVALID, "store_off", "store_off"),
             Kind::UnsupportedMediaType => (
                 415,
                 INVALID,
@@ -174,7 +183,7 @@ impl Error {
         self.kind.row().1
     }
 
-    /// The API's `error.code`, also used in `response.failed`.
+    /// The API's `error.code`, also used in `response.failed`; empty: `null`.
     pub fn api_code(&self) -> &str {
         self.code.as_deref().unwrap_or(self.kind.row().2)
     }
@@ -196,7 +205,10 @@ impl Error {
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"code\":");
-        write::string(out, self.api_code());
+        match self.api_code() {
+            "" => out.extend_from_slice(b"null"),
+            code => write::string(out, code),
+        }
         out.push(b'}');
     }
 

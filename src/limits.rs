@@ -104,6 +104,12 @@ pub const STORE_EVENTS_BYTES: usize = 1024 * 1024;
 pub const STORE_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Time for the database to be reached, and for one statement.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer waits for the store: longer than the store's own time-outs.
+pub const STORE_WAIT: Duration = Duration::from_secs(8);
+/// The same while Strait stops.
+pub const STORE_LAST_WAIT: Duration = Duration::from_secs(1);
+/// Longest id of a response; OpenAI's have 53 characters.
+pub const RESPONSE_ID_BYTES_MAX: usize = 128;
 /// A background response whose worker has given no sign for this long has failed: the process is
 /// gone.
 pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);

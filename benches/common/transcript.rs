@@ -207,7 +207,13 @@ pub fn plan() -> Plan {
         sink: Sink::Sse,
         response_id: format!("resp_{}", "0123456789abcdef".repeat(3)),
         created_at: 1_760_000_000,
-        echo: snapshot::echo(request, "deepseek-v4-pro", &[], false),
+        echo: snapshot::echo(
+            request,
+            "deepseek-v4-pro",
+            &[],
+            false,
+            snapshot::Place::default(),
+        ),
         tools,
         reasoning_summary: false,
         seal: None,
@@ -215,6 +221,7 @@ pub fn plan() -> Plan {
         rules: Rules::default(),
         web_search: false,
         refusal_as_text: false,
+        hold_end: false,
     }
 }
 

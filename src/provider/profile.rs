@@ -153,6 +153,8 @@ pub struct Profile {
     pub default_body: BTreeMap<String, Value>,
     /// For Responses: whether it answers only as a stream; who wants one object gets it folded.
     pub stream_only: bool,
+    /// For Responses: whether it keeps responses, so that a request may continue one by its id.
+    pub keeps_responses: bool,
     /// For Responses: whether `input` must be a list.
     pub input_list: bool,
     /// For Responses: whether a message may have the role `system`; else it becomes `developer`.
@@ -333,6 +335,7 @@ impl Default for Profile {
             extra_body: BTreeMap::new(),
             default_body: BTreeMap::new(),
             stream_only: false,
+            keeps_responses: false,
             input_list: false,
             system_role: true,
             compaction_trigger: false,

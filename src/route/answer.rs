@@ -69,8 +69,9 @@ impl Framing {
         if let Some(retry) = &retry {
             fields.push(("retry-after", retry));
         }
-        if error.status() == 405 {
-            fields.push(("allow", "GET, POST"));
+        if error.status() == 501 {
+            // OpenAI's SDKs ask again after any 5xx.
+            fields.push(("x-should-retry", "false"));
         }
         if error.status() == 426 {
             fields.push(("upgrade", "HTTP/1.1"));

@@ -1,5 +1,7 @@
 //! One try upstream: the request for one target, and its answer on the way to the client.
 
+mod end;
+
 use super::answer::{self, Framing};
 use super::mode::Mode;
 use super::prepare::{Order, prepare};
@@ -19,6 +21,8 @@ use std::time::Instant;
 pub enum Step {
     /// Everything was said to the client.
     Done,
+    /// Everything but the last piece was; [`Attempt::release`] says it.
+    Held,
     /// More is to come.
     More,
 }
@@ -49,6 +53,8 @@ pub struct Attempt {
     body: Body,
     collected: Vec<u8>,
     head_sent: bool,
+    /// The last piece waits for [`Attempt::release`]; `collected` is then its response object.
+    holds_end: bool,
     over: bool,
     dirty: bool,
     started: Option<Instant>,
@@ -78,6 +84,7 @@ impl Attempt {
             body: Body::Unknown,
             collected: Vec::new(),
             head_sent: false,
+            holds_end: order.place.kept,
             over: false,
             dirty: false,
             started: None,
@@ -233,18 +240,17 @@ impl Attempt {
     }
 
     /// Ends a committed stream with `error`.
-    pub fn abort(&mut self, error: Error, out: &mut Vec<u8>) {
+    pub fn abort(&mut self, error: Error, out: &mut Vec<u8>) -> Step {
         if self.over {
-            return;
+            return Step::Done;
         }
         self.dirty = true;
         self.detail = error.to_string();
         let begin = self.framing.begin(out);
         // A committed machine turns every error into its terminal event.
         let _ = self.finish(UpstreamEnd::Broken(error), out);
-        self.end_piece(out, begin);
-        self.framing.last(out);
         self.over = true;
+        self.end_stream(out, begin)
     }
 
     /// Whether output has begun, so that nothing may be replayed.
@@ -344,33 +350,37 @@ impl Attempt {
         if out.len() > body_from {
             self.last_output = Some(now);
         }
-        if result.is_err() || first && !self.head_sent && out.len() == body_from {
+        if self.mode.finishing() {
+            self.finish_seen.get_or_insert(now);
+        }
+        let silent = first && !self.head_sent && out.len() == body_from;
+        // What is held back to the last piece is an answer all the same.
+        let answered = self.holds_end && matches!(result, Ok(true));
+        if result.is_err() || silent && !answered {
             // Nothing was committed: no trace of the head may leave.
             out.truncate(before);
             return result.map(|_| Step::More);
         }
-        if whole {
-            if let Ok(true) = result {
-                let body = out.split_off(begin);
-                self.whole(200, &body, out);
-            }
-        } else {
-            self.head_sent = true;
-            self.end_piece(out, begin);
-            if let Ok(true) = result {
-                self.framing.last(out);
-            }
-        }
-        if self.mode.finishing() {
-            self.finish_seen.get_or_insert(now);
-        }
-        match result? {
+        self.head_sent |= !whole;
+        let step = match result? {
             true => {
                 self.over = true;
-                Ok(Step::Done)
+                match whole {
+                    true => {
+                        let body = out.split_off(begin);
+                        self.end_object(body, out)
+                    }
+                    false => self.end_stream(out, begin),
+                }
             }
-            false => Ok(Step::More),
-        }
+            false => {
+                if !whole {
+                    self.end_piece(out, begin);
+                }
+                Step::More
+            }
+        };
+        Ok(step)
     }
 
     fn end_piece(&self, out: &mut Vec<u8>, begin: usize) {
@@ -465,9 +475,8 @@ impl Attempt {
         }
         if self.mode.passes() {
             self.mode.look_at_object(&body);
-            self.whole(200, &body, out);
             self.over = true;
-            return Ok(Step::Done);
+            return Ok(self.end_object(body, out));
         }
         let Some(now) = now else {
             return Err(early_end(None, false));

@@ -117,6 +117,7 @@ fn summarised(order: &Order<'_>, profile: &Profile) -> Result<Prepared, Error> {
         &requested.unwrap_or_default(),
         &diagnostics,
         codex,
+        order.place,
     );
     let plan = plan(order, sink, echo, profile);
     let key = order.snapshot.seal_key.clone();
@@ -141,5 +142,6 @@ fn plan(order: &Order<'_>, sink: Sink, echo: Vec<u8>, profile: &Profile) -> Plan
         rules: Rules::of(profile),
         web_search: false,
         refusal_as_text: false,
+        hold_end: order.place.kept,
     }
 }

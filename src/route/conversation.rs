@@ -33,6 +33,8 @@ pub(super) struct Create {
     pub body: Vec<u8>,
     /// `false`: it only wants an id that the next one can continue from.
     pub generate: bool,
+    /// The response that it continues, whose items stand in the body already; escaped JSON text.
+    pub previous: Option<Vec<u8>>,
 }
 
 /// A WebSocket behind its handshake, as a pure state machine.
@@ -116,7 +118,7 @@ impl Conversation {
         self.requests += 1;
         let mut tape = Tape::new();
         let create = match tape.parse(message) {
-            Ok(message) => self.history.begin(message),
+            Ok(message) => self.history.begin(message, self.snapshot.store.keeps()),
             Err(e) => Err(Error::bad_request(format!(
                 "The message is not valid JSON: {e}."
             ))),
@@ -142,7 +144,7 @@ impl Conversation {
             return Action::Wait;
         };
         match exchange.response() {
-            Some((id, items)) => self.history.keep(&id, items),
+            Some((id, items)) => self.history.keep(&id, exchange.loaded(), items),
             None => self.history.undo(),
         }
         self.resting_since = self.last;

@@ -1,5 +1,6 @@
 //! Which of Strait's endpoints a request head asks for, and whether it may.
 
+use super::stored::Question;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::http::websocket;
@@ -22,6 +23,8 @@ pub enum Endpoint {
     Ready,
     /// `POST /v1/responses`, or the same over a WebSocket.
     Responses,
+    /// What is asked of a response that is kept.
+    Stored(Question),
     /// The same over a WebSocket with `generate: false`: only an id for the next one to name.
     WarmUp,
     /// `GET /v1/responses` that asks for a WebSocket.
@@ -49,37 +52,58 @@ impl Endpoint {
     /// Judges the head: path, then method, then media type and announced size. Nothing of the
     /// body is needed for any of these refusals.
     pub fn of(head: &RequestHead) -> Result<Endpoint, Error> {
-        let (endpoint, method) = match head.path.trim_end_matches('/') {
-            "/v1/responses" | "/responses" => (Endpoint::Responses, "POST"),
-            "/v1/responses/compact" | "/responses/compact" => (Endpoint::Compact, "POST"),
-            "/v1/responses/input_tokens" | "/responses/input_tokens" => {
-                (Endpoint::InputTokens, "POST")
-            }
-            "/v1/chat/completions" | "/chat/completions" => (Endpoint::Chat, "POST"),
-            "/v1/models" | "/models" => (Endpoint::Models, "GET"),
-            "/health" | "/healthz" => (Endpoint::Health, "GET"),
-            "/readyz" => (Endpoint::Ready, "GET"),
-            _ => {
-                let message = format!("Unknown request URL: {} {}.", head.method, head.path);
-                return Err(Error::new(Source::Downstream, Kind::NotFound, message));
-            }
+        let Some((endpoint, method)) = at(&head.path) else {
+            return match Question::of(&head.path, &head.method) {
+                Some((Some(question), _)) => Ok(Endpoint::Stored(question)),
+                Some((None, methods)) => Err(not_allowed(head, methods)),
+                None => {
+                    let message = format!("Unknown request URL: {} {}.", head.method, head.path);
+                    Err(Error::new(Source::Downstream, Kind::NotFound, message))
+                }
+            };
         };
         if endpoint == Endpoint::Responses && websocket::is_asked_for(head) {
             return Ok(Endpoint::WebSocket);
         }
         if head.method != method && !(method == "GET" && head.method == "HEAD") {
-            let message = format!("{} takes {method}, not {}.", head.path, head.method);
-            return Err(Error::new(
-                Source::Downstream,
-                Kind::MethodNotAllowed,
-                message,
-            ));
+            return Err(not_allowed(head, method));
         }
         if method == "POST" {
             judge_body(head)?;
         }
         Ok(endpoint)
     }
+}
+
+/// The endpoint at a path, and its method.
+fn at(path: &str) -> Option<(Endpoint, &'static str)> {
+    Some(match path.trim_end_matches('/') {
+        "/v1/responses" | "/responses" => (Endpoint::Responses, "POST"),
+        "/v1/responses/compact" | "/responses/compact" => (Endpoint::Compact, "POST"),
+        "/v1/responses/input_tokens" | "/responses/input_tokens" => (Endpoint::InputTokens, "POST"),
+        "/v1/chat/completions" | "/chat/completions" => (Endpoint::Chat, "POST"),
+        "/v1/models" | "/models" => (Endpoint::Models, "GET"),
+        "/health" | "/healthz" => (Endpoint::Health, "GET"),
+        "/readyz" => (Endpoint::Ready, "GET"),
+        _ => return None,
+    })
+}
+
+/// The methods that a path takes, as the field `allow` lists them (RFC 9110, section 10.2.1).
+pub fn methods(path: &str) -> &'static str {
+    match (at(path), Question::of(path, "")) {
+        // A WebSocket's handshake is a GET.
+        (Some((Endpoint::Responses, _)), _) => "GET, POST",
+        (Some((_, "GET")), _) => "GET, HEAD",
+        (Some((_, method)), _) => method,
+        (None, Some((_, methods))) => methods,
+        (None, None) => "",
+    }
+}
+
+fn not_allowed(head: &RequestHead, methods: &str) -> Error {
+    let message = format!("{} takes {methods}, not {}.", head.path, head.method);
+    Error::new(Source::Downstream, Kind::MethodNotAllowed, message)
 }
 
 fn judge_body(head: &RequestHead) -> Result<(), Error> {

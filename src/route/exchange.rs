@@ -1,16 +1,18 @@
 //! The life of one request.
 //!
 //! ```text
-//! head ─▶ Body ─▶ [Login] ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ Tail ─▶ Over
-//!           │                     └────── attempt ──────┘             ▲
-//!           └─ refused, or answered without a provider ───────────────┘
+//! head ─▶ Body ─▶ [Loading] ─▶ [Login] ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ [Keeping] ─▶ Tail ─▶ Over
+//!           │                                 └────── attempt ──────┘                          ▲
+//!           └─ refused, or answered without a provider ────────────────────────────────────────┘
 //! ```
 //!
 //! Until the first output event ("commit") an error is an HTTP status, and another target of the
 //! chain may be tried; after it, an error is the stream's terminal event, and nothing is ever
 //! replayed.
 
+mod ask;
 mod count;
+mod keep;
 mod websocket;
 
 pub use super::answer::refuse;
@@ -32,6 +34,7 @@ use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::json::{Tape, Value};
 use crate::limits;
+use keep::Keeping;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,10 +42,16 @@ use std::time::Instant;
 /// Where the exchange stands.
 #[derive(Debug, PartialEq)]
 enum Phase {
+    /// The store was asked what the client asks.
+    Asking,
     /// The body of the request is being read.
     Body,
     /// A connection was asked for.
     Connecting,
+    /// The last piece of the answer is held back until the store has kept the response.
+    Keeping,
+    /// The store was asked for the response that the request continues.
+    Loading,
     /// A credential was asked for.
     Login,
     /// The request is on its way.
@@ -75,6 +84,7 @@ pub struct Exchange {
     chain: std::vec::IntoIter<Target>,
     stale_retries: u8,
     login: Showing,
+    keeping: Option<Box<Keeping>>,
     upstream_open: bool,
     pending: VecDeque<Action>,
     deadline: Option<Instant>,
@@ -128,6 +138,7 @@ impl Exchange {
             chain: Vec::new().into_iter(),
             stale_retries: 0,
             login: Showing::default(),
+            keeping: None,
             upstream_open: false,
             pending: VecDeque::new(),
             deadline: Some(now + limits::CLIENT_READ_TIMEOUT),
@@ -181,6 +192,9 @@ impl Exchange {
         if self.endpoint == Endpoint::WebSocket {
             return self.change_protocol();
         }
+        if let Endpoint::Stored(question) = self.endpoint {
+            return self.ask(question);
+        }
         if !self.endpoint.needs_model() {
             self.log.status = 200;
             self.log.outcome = "answered";
@@ -202,26 +216,40 @@ impl Exchange {
         let request = tape
             .parse(&body)
             .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;
-        if self.endpoint == Endpoint::InputTokens && self.estimate(request)? {
+        let counts = self.endpoint == Endpoint::InputTokens;
+        if !counts || request.present("model").is_some() {
+            let model = local::model_of(request)?;
+            let mut chain = self
+                .snapshot
+                .resolve(&model)
+                .ok_or_else(|| local::unknown_model(&model))?;
+            if counts {
+                chain.retain(count::can_count);
+            }
+            self.chain = chain.into_iter();
+            self.log.model = model;
+        }
+        if self.endpoint != Endpoint::Chat && self.asks_for_previous(request)? {
+            self.body = body;
             return Ok(());
         }
-        let model = local::model_of(request)?;
-        let mut chain = self
-            .snapshot
-            .resolve(&model)
-            .ok_or_else(|| local::unknown_model(&model))?;
-        self.log.model = model;
-        if self.endpoint == Endpoint::InputTokens {
-            chain.retain(count::can_count);
-        }
-        if self.endpoint == Endpoint::WarmUp {
-            self.warm_up(request);
-            return Ok(());
-        }
-        self.chain = chain.into_iter();
-        self.begin(request, &body)?;
+        self.go(request, &body)?;
         self.keep(body);
         Ok(())
+    }
+
+    /// Starts what is known to be whole.
+    fn go(&mut self, request: Value<'_>, body: &[u8]) -> Result<(), Error> {
+        match self.endpoint {
+            Endpoint::WarmUp => {
+                self.warm_up(request);
+                return Ok(());
+            }
+            Endpoint::InputTokens if self.chain.len() == 0 => return self.estimate(request),
+            Endpoint::Responses => self.decide_to_keep(request),
+            _ => {}
+        }
+        self.begin(request, body)
     }
 
     fn next_attempt(&mut self) -> Result<(), Error> {
@@ -235,9 +263,10 @@ impl Exchange {
         Ok(())
     }
 
-    /// Keeps the body for another target, or for another credential.
+    /// Keeps the body for another target, for another credential, or for the store.
     fn keep(&mut self, body: Vec<u8>) {
-        if self.chain.len() > 0 || self.login.may_ask_again() {
+        let needed = self.chain.len() > 0 || self.login.may_ask_again() || self.is_kept();
+        if needed && self.phase != Phase::Over {
             self.body = body;
         }
     }
@@ -309,6 +338,7 @@ impl Exchange {
             head: &self.head,
             credential,
             framing: self.framing,
+            place: self.place(),
             // No two attempts share a seed: ids and nonces come from it.
             seed: seed_of(self.entropy, self.log.attempts),
             unix_s: self.unix_s,
@@ -349,7 +379,7 @@ impl Exchange {
         }
         self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
         // What was kept for another credential is not needed once there is output.
-        let needed = self.body.is_empty() || self.chain.len() > 0;
+        let needed = self.body.is_empty() || self.chain.len() > 0 || self.is_kept();
         if !needed && self.attempt.as_ref().is_some_and(Attempt::committed) {
             self.body = Vec::new();
         }
@@ -383,6 +413,7 @@ impl Exchange {
                 let error = Error::new(Source::Downstream, Kind::RequestTimeout, message);
                 self.refuse_request(&error);
             }
+            Phase::Asking | Phase::Keeping | Phase::Loading => self.store_is_late(now),
             Phase::Login => self.fail(login::late(), now),
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
@@ -414,9 +445,15 @@ impl Exchange {
         let Some(attempt) = &mut self.attempt else {
             return;
         };
-        match act(attempt, &mut self.out) {
+        let step = act(attempt, &mut self.out);
+        if self.phase == Phase::Keeping {
+            // Only the end of the upstream body is outstanding; it says nothing more.
+            return;
+        }
+        match step {
             Ok(Step::More) => self.deadline = attempt.next_deadline(),
             Ok(Step::Done) => self.said(now),
+            Ok(Step::Held) => self.hold(now),
             Err(error) => self.fail(error, now),
         }
     }
@@ -459,9 +496,13 @@ impl Exchange {
         match &mut self.attempt {
             Some(attempt) if attempt.committed() => {
                 self.log.detail = error.to_string();
-                attempt.abort(error, &mut self.out);
-                self.said(now);
-                self.over();
+                match attempt.abort(error, &mut self.out) {
+                    Step::Held => self.hold(now),
+                    _ => {
+                        self.said(now);
+                        self.over();
+                    }
+                }
             }
             _ => self.answer_error(&error),
         }
@@ -470,7 +511,8 @@ impl Exchange {
     fn client_left(&mut self) {
         self.client_gone = true;
         self.out.clear();
-        if self.phase == Phase::Tail {
+        // What was paid for is kept all the same.
+        if matches!(self.phase, Phase::Keeping | Phase::Tail) {
             return;
         }
         if self.phase != Phase::Over {
@@ -491,7 +533,12 @@ impl Exchange {
         self.log.status = error.status();
         self.log.outcome = error.label();
         self.log.detail = error.message.clone();
-        self.framing.error(&mut self.out, error, &[]);
+        let allow = [("allow", endpoint::methods(&self.head.path))];
+        let more: &[_] = match error.kind {
+            Kind::MethodNotAllowed => &allow,
+            _ => &[],
+        };
+        self.framing.error(&mut self.out, error, more);
         self.over();
     }
 
@@ -547,7 +594,7 @@ impl Machine for Exchange {
                 );
             }
             Input::Credential(result) => self.credential(result, now),
-            Input::Stored(_) => {}
+            Input::Stored(reply) => self.stored(reply, now),
             Input::RequestSent => {
                 self.phase = Phase::Answering;
                 self.step(now, |attempt, out| attempt.sent(now, out));
@@ -562,6 +609,7 @@ impl Machine for Exchange {
                 self.framing.keep_alive = false;
                 match self.phase {
                     Phase::Body => self.refuse_request(&error),
+                    Phase::Keeping => self.deadline = Some(now + limits::STORE_LAST_WAIT),
                     Phase::Tail | Phase::Over => self.over(),
                     _ => self.give_up(error, now),
                 }

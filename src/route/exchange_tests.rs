@@ -1,38 +1,43 @@
 //! The exchange driven by a virtual clock and a scripted peer: no sockets, no sleeping.
 
 use super::exchange::{Action, Ask, Exchange, Input, Machine};
+use super::memory::entropy;
 use crate::auth::chatgpt::Credential;
 use crate::auth::secret::Secret;
 use crate::config::{self, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{self, Parsed};
+use crate::ledger::stored;
 use crate::provider::Profile;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const SSE: &str =
+pub(super) const SSE: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// An exchange and its surroundings: the clock, what the client got, what upstream got.
-struct Peer {
-    exchange: Exchange,
-    now: Instant,
-    client: Vec<u8>,
-    upstream: Vec<u8>,
-    connects: usize,
+pub(super) struct Peer {
+    pub(super) exchange: Exchange,
+    pub(super) now: Instant,
+    pub(super) client: Vec<u8>,
+    pub(super) upstream: Vec<u8>,
+    pub(super) connects: usize,
     asked: Vec<Ask>,
-    released: usize,
-    closed: usize,
-    done: Option<bool>,
+    /// What the store was asked.
+    pub(super) questions: VecDeque<stored::Ask>,
+    pub(super) released: usize,
+    pub(super) closed: usize,
+    pub(super) done: Option<bool>,
 }
 
 impl Peer {
-    fn with(snapshot: Snapshot, head: &str, body: &[u8]) -> Peer {
+    pub(super) fn with(snapshot: Snapshot, head: &str, body: &[u8]) -> Peer {
         let Ok(Parsed::Complete { head, .. }) = head::request(head.as_bytes()) else {
             panic!("the test's head is wrong")
         };
         let now = Instant::now();
-        let exchange = Exchange::new(Arc::new(snapshot), head, [7; 32], 1_760_000_000, now);
+        let exchange = Exchange::new(Arc::new(snapshot), head, entropy(), 1_760_000_000, now);
         let mut peer = Peer {
             exchange,
             now,
@@ -40,6 +45,7 @@ impl Peer {
             upstream: Vec::new(),
             connects: 0,
             asked: Vec::new(),
+            questions: VecDeque::new(),
             released: 0,
             closed: 0,
             done: None,
@@ -51,7 +57,7 @@ impl Peer {
         peer
     }
 
-    fn ask(body: &str) -> Peer {
+    pub(super) fn ask(body: &str) -> Peer {
         Peer::with(
             snapshot(),
             &post("/v1/responses", body.len()),
@@ -60,7 +66,7 @@ impl Peer {
     }
 
     /// Carries out actions until the shell would have to wait.
-    fn drive(&mut self) -> Action {
+    pub(super) fn drive(&mut self) -> Action {
         loop {
             match self.exchange.poll() {
                 Action::ToClient => {
@@ -73,7 +79,7 @@ impl Peer {
                     return Action::Wait;
                 }
                 Action::Login(ask) => self.asked.push(ask),
-                Action::Store(_) => panic!("nothing is kept"),
+                Action::Store(ask) => self.questions.push_back(*ask),
                 Action::ToUpstream(bytes) => {
                     self.upstream = bytes.to_vec();
                     self.exchange.handle(Input::RequestSent, self.now);
@@ -89,41 +95,41 @@ impl Peer {
         }
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(super) fn input(&mut self, input: Input<'_>) {
         self.exchange.handle(input, self.now);
         self.drive();
     }
 
-    fn connected(&mut self) {
+    pub(super) fn connected(&mut self) {
         self.input(Input::Connected { reused: false });
     }
 
-    fn bytes(&mut self, bytes: &str) {
+    pub(super) fn bytes(&mut self, bytes: &str) {
         self.input(Input::UpstreamBytes(bytes.as_bytes()));
     }
 
-    fn chunk(&mut self, data: &str) {
+    pub(super) fn chunk(&mut self, data: &str) {
         let frame = format!("data: {data}\n\n");
         self.bytes(&format!("{:x}\r\n{frame}\r\n", frame.len()));
     }
 
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.chunk(&format!(
             r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#
         ));
     }
 
     /// Moves the clock to the next deadline and reports it.
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         self.now = self.exchange.deadline().expect("something is awaited");
         self.input(Input::Deadline);
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         String::from_utf8_lossy(&self.client).into_owned()
     }
 
-    fn terminals(&self) -> usize {
+    pub(super) fn terminals(&self) -> usize {
         let said = self.said();
         ["completed", "incomplete", "failed"]
             .iter()
@@ -132,12 +138,12 @@ impl Peer {
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let profile = Profile::parse("mock", "key_optional = true").expect("a legal profile");
     Snapshot::single(profile, "http://127.0.0.1:9/v1")
 }
 
-fn post(path: &str, length: usize) -> String {
+pub(super) fn post(path: &str, length: usize) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )

@@ -6,6 +6,7 @@ use crate::config::Snapshot;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::RequestHead;
 use crate::json::Value;
+use crate::limits;
 use crate::responses::catalog;
 
 /// Answers an endpoint that needs no provider.
@@ -57,4 +58,23 @@ pub fn unknown_model(model: &str) -> Error {
     let message =
         format!("The model {model:?} does not exist here; GET /v1/models lists those that do.");
     Error::new(Source::Downstream, Kind::ModelNotFound, message).with_param("model")
+}
+
+/// There is no response of that name to continue. Codex answers to this code with its whole
+/// history, on a new connection, without a word.
+pub fn no_previous(previous: Value<'_>) -> Error {
+    let id: String = match previous.as_str() {
+        Some(id) => id.text().chars().take(128).collect(),
+        None => String::new(),
+    };
+    Error::bad_request(format!("Previous response with id '{id}' not found."))
+        .with_param("previous_response_id")
+        .with_code("previous_response_not_found")
+}
+
+/// The request with all that it continues is over [`limits::BODY_BYTES_MAX`].
+pub fn too_long() -> Error {
+    let mib = limits::BODY_BYTES_MAX >> 20;
+    let what = format!("The request with all that it continues is over {mib} MiB.");
+    Error::new(Source::Downstream, Kind::BodyTooLarge, what)
 }

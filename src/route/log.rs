@@ -10,6 +10,29 @@ use std::time::Duration;
 /// Bytes after which a line lists no further diagnostics.
 const DIAGNOSTICS_BYTES: usize = 1024;
 
+/// Whether a response is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kept {
+    /// No: the store was in trouble.
+    Failed,
+    /// Perhaps: the store did not answer in time.
+    Late,
+    /// No: there is no store, or it is nothing to be kept.
+    No,
+    Yes,
+}
+
+impl Kept {
+    fn name(self) -> &'static str {
+        match self {
+            Kept::Failed => "failed",
+            Kept::Late => "late",
+            Kept::No => "no",
+            Kept::Yes => "yes",
+        }
+    }
+}
+
 /// What the line says.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -20,6 +43,8 @@ pub(super) struct Log {
     pub outcome: &'static str,
     pub detail: String,
     pub usage: Option<Usage>,
+    /// Whether the response is kept; `None` where the client wants none kept.
+    pub kept: Option<Kept>,
     /// `code path`, comma separated.
     diagnostics: String,
     pub attempts: u32,
@@ -62,6 +87,10 @@ impl Log {
             number(&mut line, " cached=", u.cached);
             number(&mut line, " output=", u.output);
             number(&mut line, " reasoning=", u.reasoning);
+        }
+        if let Some(kept) = self.kept {
+            line.extend_from_slice(b" stored=");
+            line.extend_from_slice(kept.name().as_bytes());
         }
         text(&mut line, " diagnostics=", &self.diagnostics);
         text(&mut line, " detail=", &self.detail);

@@ -12,10 +12,15 @@ pub mod local;
 mod log;
 mod login;
 pub mod machine;
+#[cfg(test)]
+mod memory;
 mod mode;
 mod origin;
 mod prepare;
+mod stored;
 pub mod upstream;
 
 #[cfg(test)]
 mod exchange_tests;
+#[cfg(test)]
+mod keep_tests;

@@ -133,7 +133,8 @@ impl Mode {
     pub fn finishing(&self) -> bool {
         match self {
             Mode::Compact(c, _) => c.finishing(),
-            Mode::Fold(_) | Mode::Pass(..) => false,
+            Mode::Fold(_) => false,
+            Mode::Pass(tap, _) => tap.holds(),
             Mode::Translate(t, _) => t.finishing(),
             Mode::Reverse(t, _) => t.finishing(),
         }
@@ -157,6 +158,34 @@ impl Mode {
             Mode::Pass(tap, _) => tap.response(),
             Mode::Translate(t, _) => t.response(),
             Mode::Fold(_) | Mode::Reverse(..) => None,
+        }
+    }
+
+    /// The response object of the terminal event that is held back, once.
+    pub fn take_held(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Mode::Compact(c, _) => c.take_held(),
+            Mode::Pass(tap, _) => tap.take_held(),
+            Mode::Translate(t, _) => t.take_held(),
+            Mode::Fold(_) | Mode::Reverse(..) => None,
+        }
+    }
+
+    /// Says what was held back where it holds no response object.
+    pub fn say_rest(&mut self, out: &mut Vec<u8>) {
+        if let Mode::Pass(tap, _) = self {
+            tap.say_end(false, out);
+        }
+    }
+
+    /// Says the terminal event that was held back; the response is kept, or it says that it is
+    /// not. `response` is its object.
+    pub fn say_end(&mut self, response: &[u8], kept: bool, out: &mut Vec<u8>) {
+        match self {
+            Mode::Compact(c, _) => c.say_end(response, out),
+            Mode::Pass(tap, _) => tap.say_end(!kept, out),
+            Mode::Translate(t, _) => t.say_end(response, out),
+            Mode::Fold(_) | Mode::Reverse(..) => {}
         }
     }
 

@@ -16,6 +16,7 @@ use crate::responses::tool::ToolTable;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
+use crate::translate::snapshot::Place;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
 use crate::translate::{request, reverse, rewrite, snapshot};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Order<'a> {
     pub credential: Option<&'a Credential>,
     /// How the client is answered.
     pub framing: Framing,
+    /// Whether the response is to be kept, and what it continues.
+    pub place: Place<'a>,
     /// Randomness that no other attempt has.
     pub seed: [u8; 32],
     /// The wall clock, in Unix seconds.
@@ -77,11 +80,25 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         model: &order.target.model,
         seal_key: &order.snapshot.seal_key,
     };
-    let translated = request::translate(order.request, cx)?;
+    let mut translated = request::translate(order.request, cx)?;
+    let wanted = order.request.get("store").and_then(|s| s.as_bool());
+    if wanted == Some(true) && !order.place.kept {
+        translated.diagnostics.push(Diagnostic {
+            code: "field.degraded",
+            path: "store".into(),
+            message: "There is no store: the response is not kept.".into(),
+        });
+    }
     let codex = identity::is_codex(order.head);
     let requested = order.request.str("model").map(|m| m.text());
     let requested = requested.unwrap_or_default();
-    let echo = snapshot::echo(order.request, &requested, &translated.diagnostics, codex);
+    let echo = snapshot::echo(
+        order.request,
+        &requested,
+        &translated.diagnostics,
+        codex,
+        order.place,
+    );
     let sink = match translated.stream {
         true if order.framing.is_websocket() => Sink::WebSocket,
         true => Sink::Sse,
@@ -102,6 +119,7 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         rules: Rules::of(profile),
         web_search: translated.web_search,
         refusal_as_text: codex,
+        hold_end: order.place.kept,
     };
     Ok(Prepared {
         request: upstream::request(
@@ -135,7 +153,15 @@ fn responses_passed(order: &Order<'_>) -> Prepared {
         request: upstream::request(order, "/responses", streaming, &body),
         mode: match streaming && !wanted {
             true => Mode::Fold(Box::new(Fold::new())),
-            false => Mode::Pass(Box::new(Tap::responses()), None),
+            false => {
+                let tap = Tap::responses();
+                let tap = if order.place.kept {
+                    tap.holding_end()
+                } else {
+                    tap
+                };
+                Mode::Pass(Box::new(tap), None)
+            }
         },
         streaming,
         diagnostics,
@@ -199,6 +225,7 @@ fn wants_stream(request: Value<'_>) -> bool {
 pub(super) fn warm_up(
     request: Value<'_>,
     head: &RequestHead,
+    place: Place<'_>,
     seed: [u8; 32],
     unix_s: u64,
 ) -> Translator {
@@ -207,7 +234,7 @@ pub(super) fn warm_up(
         sink: Sink::WebSocket,
         response_id: response_id(&seed),
         created_at: unix_s,
-        echo: snapshot::echo(request, &requested, &[], identity::is_codex(head)),
+        echo: snapshot::echo(request, &requested, &[], identity::is_codex(head), place),
         tools: ToolTable::default(),
         reasoning_summary: false,
         seal: None,
@@ -215,6 +242,7 @@ pub(super) fn warm_up(
         rules: Rules::default(),
         web_search: false,
         refusal_as_text: false,
+        hold_end: false,
     })
 }
 

@@ -137,6 +137,7 @@ fn plan(sink: Sink, summary: bool) -> Plan {
         rules: Rules::default(),
         web_search: false,
         refusal_as_text: false,
+        hold_end: false,
     }
 }
 

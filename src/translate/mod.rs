@@ -13,6 +13,7 @@ mod dialect_tests;
 mod effort;
 mod fields;
 pub mod fold;
+mod held;
 mod hosted;
 mod item;
 mod items;

@@ -1,6 +1,7 @@
 //! A Responses stream passed through byte for byte, with a tap that knows whether it ended as it
 //! must and what it cost.
 
+use super::held::Held;
 use super::stream::{UpstreamEnd, Usage};
 use super::usage;
 use crate::error::{Error, Kind, Source};
@@ -22,6 +23,8 @@ pub struct Tap {
     status: Option<&'static str>,
     /// Chat streams have other frames; they are let through and only their end is looked at.
     chat: bool,
+    /// What is held back from the terminal event on, where it is to be.
+    held: Option<Box<Held>>,
 }
 
 impl Tap {
@@ -35,6 +38,14 @@ impl Tap {
         Tap {
             chat: true,
             ..Self::default()
+        }
+    }
+
+    /// Holds the terminal event back, and what comes behind it, until [`Tap::say_end`].
+    pub fn holding_end(self) -> Self {
+        Tap {
+            held: Some(Box::default()),
+            ..self
         }
     }
 
@@ -54,7 +65,38 @@ impl Tap {
         self.partial.clear();
         self.partial.extend_from_slice(&bytes[end..]);
         self.look(&out[from..]);
+        if self.held.is_some() {
+            self.hold(out, from);
+        }
         Ok(())
+    }
+
+    /// Takes the terminal event, and what comes behind it, out of what is let through.
+    fn hold(&mut self, out: &mut Vec<u8>, from: usize) {
+        if let Some(held) = &mut self.held
+            && self.status.is_some()
+        {
+            held.take(out, from);
+        }
+    }
+
+    /// Whether a terminal event is held back.
+    pub fn holds(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.begun())
+    }
+
+    /// The response object of the terminal event that is held back, once; with its items, which
+    /// some providers tell only in the events before. `None` where it holds no object.
+    pub fn take_held(&mut self) -> Option<Vec<u8>> {
+        self.held.as_mut()?.response(&self.output)
+    }
+
+    /// Lets through what was held back, as it came; `unstored`: the response says that it is not
+    /// kept.
+    pub fn say_end(&mut self, unstored: bool, out: &mut Vec<u8>) {
+        if let Some(held) = self.held.take() {
+            held.say(unstored, out);
+        }
     }
 
     /// Whether the stream said how it ended.
@@ -81,6 +123,12 @@ impl Tap {
 
     /// The upstream body has ended; appends the terminal event that the client is still owed.
     pub fn finish(&mut self, end: &UpstreamEnd, out: &mut Vec<u8>) {
+        let from = out.len();
+        self.end(end, out);
+        self.hold(out, from);
+    }
+
+    fn end(&mut self, end: &UpstreamEnd, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.partial);
         if self.ended() {
             out.extend_from_slice(&held);

@@ -1,7 +1,7 @@
 //! Properties of the request translator that hold for any input.
 
 use super::request_tests::{body, files, legal, legal_name, messages, replaying, run};
-use super::snapshot::echo;
+use super::snapshot::{Place, echo};
 use crate::json::Tape;
 use crate::provider::profile::{MidSystem, Replay};
 use crate::provider::{Profile, builtin};
@@ -184,7 +184,7 @@ proptest! {
         let src = serde_json::to_vec(&request).unwrap();
         let mut tape = Tape::new();
         let root = tape.parse(&src).unwrap();
-        let members = echo(root, "m", &[], false);
+        let members = echo(root, "m", &[], false, Place::default());
         let text = format!("{{{}}}", String::from_utf8(members).unwrap());
         prop_assert!(serde_json::from_str::<Json>(&text).is_ok());
         let profile = replaying(Replay::Required);

@@ -3,7 +3,7 @@
 use super::compaction;
 use super::request::{Context, Translated, translate};
 use super::seal::{Sealed, seal};
-use super::snapshot::echo;
+use super::snapshot::{Place, echo};
 use super::tools::flat_name;
 use crate::auth::secret::SealKey;
 use crate::error::Error;
@@ -419,7 +419,7 @@ fn echoes_are_json_and_complete() {
         let root = tape.parse(&src).unwrap();
         let found = run(&Profile::default(), &request).unwrap().diagnostics;
         for minimal in [false, true] {
-            let members = echo(root, "slug", &found, minimal);
+            let members = echo(root, "slug", &found, minimal, Place::default());
             assert!(members.starts_with(b"\"model\":"));
             let text = format!("{{{}}}", String::from_utf8(members).unwrap());
             let object: Json = serde_json::from_str(&text).unwrap();

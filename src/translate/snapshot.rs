@@ -21,6 +21,15 @@ const TIERS: [&str; 7] = [
     "ultrafast",
 ];
 
+/// What of a response's place among others its object says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// It is kept, so that it can be asked for and continued.
+    pub kept: bool,
+    /// The id of the response that it continues, as escaped JSON text.
+    pub previous: Option<&'a [u8]>,
+}
+
 /// The echoed members, `"model":…,…,"frequency_penalty":…`, without braces. `minimal` leaves out
 /// what is long: tools and instructions.
 pub fn echo(
@@ -28,6 +37,7 @@ pub fn echo(
     model_requested: &str,
     diagnostics: &[Diagnostic],
     minimal: bool,
+    place: Place<'_>,
 ) -> Vec<u8> {
     let mut echo = Echo {
         request,
@@ -48,12 +58,17 @@ pub fn echo(
     echo.member("max_output_tokens", is_integer, "null");
     echo.member("max_tool_calls", is_integer, "null");
     echo.member("parallel_tool_calls", is_bool, "true");
-    echo.raw(",\"previous_response_id\":null");
+    echo.key("previous_response_id");
+    match place.previous {
+        Some(id) => write::quoted(&mut echo.out, id),
+        None => echo.raw("null"),
+    }
     echo.member("prompt_cache_key", is_string, "null");
     echo.reasoning();
     echo.member("safety_identifier", is_string, "null");
     echo.member("service_tier", |v| one_of(v, &TIERS), "\"default\"");
-    echo.member("store", is_bool, "true");
+    echo.key("store");
+    echo.raw(if place.kept { "true" } else { "false" });
     echo.member("temperature", is_number, "1.0");
     echo.text();
     echo.member("tool_choice", is_tool_choice, "\"auto\"");

@@ -70,6 +70,8 @@ pub struct Plan {
     pub web_search: bool,
     /// Refusals are sent as `output_text`: Codex drops a message with a refusal part.
     pub refusal_as_text: bool,
+    /// The terminal event of a stream is held back, see [`Translator::say_end`].
+    pub hold_end: bool,
 }
 
 /// How the streams of a provider differ from the plain form, see [`Profile`].
@@ -460,6 +462,17 @@ impl Translator {
             .then_some((id, self.emitter.output()))
     }
 
+    /// The response object of the terminal event that is held back, once.
+    pub fn take_held(&mut self) -> Option<Vec<u8>> {
+        self.emitter.held.take()
+    }
+
+    /// Says the terminal event that was held back, with this response object.
+    pub fn say_end(&mut self, response: &[u8], out: &mut Vec<u8>) {
+        let status = self.status.unwrap_or("completed");
+        self.emitter.say_end(status, response, out);
+    }
+
     /// What of the answer had no place in the client's dialect.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.dropped
@@ -509,19 +522,7 @@ impl Translator {
         if !self.emitter.streams() {
             return self.emitter.snapshot(out, status, self.usage);
         }
-        match status {
-            Status::Failed(error) => self.emitter.failed(out, error, self.usage),
-            Status::Incomplete(_) => {
-                self.emitter
-                    .response_event(out, "response.incomplete", status, self.usage);
-            }
-            _ => self
-                .emitter
-                .response_event(out, "response.completed", status, self.usage),
-        }
-        if self.emitter.plan.sink == Sink::Sse {
-            out.extend_from_slice(b"data: [DONE]\n\n");
-        }
+        self.emitter.end(out, status, self.usage);
     }
 
     /// Before commit the error is the caller's to tell; after it, it is the terminal event.

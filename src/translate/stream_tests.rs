@@ -52,6 +52,7 @@ pub(super) fn plan(options: &Json, sink: Sink) -> Plan {
         rules: rules(options),
         web_search: options["web_search"] == true,
         refusal_as_text: false,
+        hold_end: false,
     }
 }
 

@@ -22,6 +22,7 @@ mod references;
 mod reverse;
 mod sdk;
 mod sdk_script;
+mod stored;
 mod strait;
 mod stream;
 mod syscalls;

@@ -30,7 +30,13 @@ fn plan(options: &Value, sink: Sink, summary: bool) -> Plan {
     }
     let request = br#"{"model":"m","input":"x","store":false}"#;
     let mut tape = strait::json::Tape::new();
-    let echo = snapshot::echo(tape.parse(request).unwrap(), "m", &[], false);
+    let echo = snapshot::echo(
+        tape.parse(request).unwrap(),
+        "m",
+        &[],
+        false,
+        snapshot::Place::default(),
+    );
     Plan {
         sink,
         response_id: format!("resp_{}", "0123456789abcdef".repeat(3)),
@@ -43,6 +49,7 @@ fn plan(options: &Value, sink: Sink, summary: bool) -> Plan {
         rules: rules(options),
         web_search: options["web_search"] == true,
         refusal_as_text: false,
+        hold_end: false,
     }
 }
 

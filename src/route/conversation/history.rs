@@ -2,11 +2,14 @@
 
 use super::Create;
 use crate::error::{Error, Kind, Source};
-use crate::json::{Kind as JsonKind, Value};
+use crate::json::Value;
 use crate::limits;
+use crate::responses::items::{self, Input};
+use crate::route::local;
 
-/// All items up to the end of the last response, and what it is called. An older response cannot
-/// be continued, nor one of another connection: the client then sends its whole history.
+/// All items up to the end of the last response, and what it is called. An older response, or one
+/// of another connection, can only be continued from the store; without it the client then sends
+/// its whole history.
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// The last response's id, as escaped JSON text.
@@ -19,39 +22,58 @@ pub(super) struct History {
 
 impl History {
     /// Makes a `response.create` message whole: the items that it continues from come before its
-    /// own. End what was begun with [`History::keep`] or [`History::undo`].
-    pub fn begin(&mut self, message: Value<'_>) -> Result<Create, Error> {
+    /// own. With a store (`stored`) one that continues from what is not known here is left to it.
+    /// End what was begun with [`History::keep`] or [`History::undo`].
+    pub fn begin(&mut self, message: Value<'_>, stored: bool) -> Result<Create, Error> {
         check(message)?;
         let previous = message.present("previous_response_id");
-        if let Some(previous) = previous {
-            let known = previous.as_str().map(|id| id.raw());
-            if known.is_none() || known != self.id.as_deref() {
-                return Err(not_found(previous));
-            }
+        let id = previous.and_then(|id| id.as_str()).map(|id| id.raw());
+        let known = id.is_some() && id == self.id.as_deref();
+        if let Some(previous) = previous
+            && !known
+            && !(stored && id.is_some())
+        {
+            return Err(local::no_previous(previous));
         }
         let input = Input::of(message)?;
-        let kept = previous.map_or(0, |_| self.items.len());
-        if kept + input.len() > limits::BODY_BYTES_MAX {
-            let mib = limits::BODY_BYTES_MAX >> 20;
-            let what = format!("The request with all that it continues is over {mib} MiB.");
-            return Err(Error::new(Source::Downstream, Kind::BodyTooLarge, what));
+        let kept = if known { self.items.len() } else { 0 };
+        if kept + input.bytes() > limits::BODY_BYTES_MAX {
+            return Err(local::too_long());
         }
         self.items.truncate(kept);
         self.before = kept;
-        if previous.is_none() {
+        if !known {
             self.id = None;
         }
         input.append_to(&mut self.items);
-        let wants_input = previous.is_some() || message.get("input").is_some();
+        /// What only means something to the transport.
+        const TRANSPORT: [&str; 5] = [
+            "type",
+            "generate",
+            "stream",
+            "stream_id",
+            "previous_response_id",
+        ];
+        let elsewhere = previous.is_some() && !known;
+        let without = &TRANSPORT[..TRANSPORT.len() - usize::from(elsewhere)];
+        let wants_input = known || message.get("input").is_some();
+        let items = wants_input.then_some(self.items.as_slice());
         Ok(Create {
-            body: self.body(message, wants_input),
+            body: items::request_with(message, "\"stream\":true", without, items),
             generate: message.get("generate").and_then(|g| g.as_bool()) != Some(false),
+            previous: id.filter(|_| known).map(<[u8]>::to_vec),
         })
     }
 
-    /// The response came to its end; `id` is escaped JSON text.
-    pub fn keep(&mut self, id: &[u8], output: &[u8]) {
-        append(&mut self.items, output);
+    /// The response came to its end; `id` is escaped JSON text. `before` are the items that came
+    /// from the store, before those that are known here.
+    pub fn keep(&mut self, id: &[u8], before: &[u8], output: &[u8]) {
+        if !before.is_empty() {
+            let mut whole = before.to_vec();
+            items::append(&mut whole, &self.items);
+            self.items = whole;
+        }
+        items::append(&mut self.items, output);
         if self.items.len() > limits::BODY_BYTES_MAX {
             // Nothing can follow on it, so it need not be kept.
             *self = History::default();
@@ -65,102 +87,6 @@ impl History {
     pub fn undo(&mut self) {
         self.items.truncate(self.before);
     }
-
-    /// The message as the body of a POST.
-    fn body(&self, message: Value<'_>, wants_input: bool) -> Vec<u8> {
-        /// What only means something to the transport.
-        const TRANSPORT: [&str; 5] = [
-            "type",
-            "previous_response_id",
-            "generate",
-            "stream",
-            "stream_id",
-        ];
-        let mut body = Vec::with_capacity(self.items.len() + message.raw().len() + 32);
-        body.extend_from_slice(b"{\"stream\":true");
-        let mut told = !wants_input;
-        for (key, value) in message.entries() {
-            if TRANSPORT.iter().any(|t| key == *t) {
-                continue;
-            }
-            if key == "input" {
-                if !std::mem::replace(&mut told, true) {
-                    self.write_items(&mut body);
-                }
-                continue;
-            }
-            body.extend_from_slice(b",\"");
-            body.extend_from_slice(key.raw());
-            body.extend_from_slice(b"\":");
-            body.extend_from_slice(value.raw());
-        }
-        if !told {
-            self.write_items(&mut body);
-        }
-        body.push(b'}');
-        body
-    }
-
-    fn write_items(&self, body: &mut Vec<u8>) {
-        body.extend_from_slice(b",\"input\":[");
-        body.extend_from_slice(&self.items);
-        body.push(b']');
-    }
-}
-
-/// The items that a message brings.
-enum Input<'a> {
-    /// The inside of an array.
-    Items(&'a [u8]),
-    /// A string in its quotes: what the user says.
-    Text(&'a [u8]),
-}
-
-impl<'a> Input<'a> {
-    const TEXT: (&'static [u8], &'static [u8]) = (
-        b"{\"type\":\"message\",\"role\":\"user\",\"content\":",
-        b"}",
-    );
-
-    fn of(message: Value<'a>) -> Result<Input<'a>, Error> {
-        let Some(input) = message.present("input") else {
-            return Ok(Input::Items(b""));
-        };
-        let raw = input.raw();
-        match input.kind() {
-            JsonKind::Array => Ok(Input::Items(raw[1..raw.len() - 1].trim_ascii())),
-            JsonKind::String => Ok(Input::Text(raw)),
-            _ => {
-                let what = "Invalid type for 'input': expected a string or an array.";
-                let error = Error::bad_request(what).with_param("input");
-                Err(error.with_code("invalid_type"))
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Input::Items(items) => items.len() + 1,
-            Input::Text(text) => Self::TEXT.0.len() + text.len() + Self::TEXT.1.len() + 1,
-        }
-    }
-
-    fn append_to(&self, items: &mut Vec<u8>) {
-        match self {
-            Input::Items(more) => append(items, more),
-            Input::Text(text) => append(items, &[Self::TEXT.0, text, Self::TEXT.1].concat()),
-        }
-    }
-}
-
-fn append(items: &mut Vec<u8>, more: &[u8]) {
-    if more.is_empty() {
-        return;
-    }
-    if !items.is_empty() {
-        items.push(b',');
-    }
-    items.extend_from_slice(more);
 }
 
 fn check(message: Value<'_>) -> Result<(), Error> {
@@ -179,20 +105,6 @@ fn check(message: Value<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Codex answers to this code with its whole history, on a new connection, without a word.
-fn not_found(previous: Value<'_>) -> Error {
-    let id: String = match previous.as_str() {
-        Some(id) => id.text().chars().take(128).collect(),
-        None => String::new(),
-    };
-    let what = format!(
-        "Previous response with id {id:?} not found: only the last one on this connection can be continued."
-    );
-    Error::bad_request(what)
-        .with_param("previous_response_id")
-        .with_code("previous_response_not_found")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +113,7 @@ mod tests {
 
     fn begin(history: &mut History, message: &str) -> Result<(Json, bool), Error> {
         let mut tape = Tape::new();
-        let create = history.begin(tape.parse(message.as_bytes()).unwrap())?;
+        let create = history.begin(tape.parse(message.as_bytes()).unwrap(), false)?;
         Ok((
             serde_json::from_slice(&create.body).unwrap(),
             create.generate,
@@ -215,7 +127,7 @@ mod tests {
         let (body, generate) = begin(&mut history, first).unwrap();
         let expected = json!({"stream":true,"model":"m","input":[{"a":1}]});
         assert_eq!((body, generate), (expected, false));
-        history.keep(b"r1", b"");
+        history.keep(b"r1", b"", b"");
 
         let next = |id: &str, input: &str| {
             format!(
@@ -226,7 +138,7 @@ mod tests {
         let hi = json!({"type":"message","role":"user","content":"hi \"you\""});
         assert_eq!(body["input"], json!([{"a":1}, hi]));
         assert!(generate && body.get("previous_response_id").is_none());
-        history.keep(b"r2", br#"{"o":1},{"o":2}"#);
+        history.keep(b"r2", b"", br#"{"o":1},{"o":2}"#);
 
         // The same once more after a failure; not at all under an older name.
         for _ in 0..2 {
@@ -254,7 +166,7 @@ mod tests {
     fn what_is_no_request_changes_nothing() {
         let mut history = History::default();
         begin(&mut history, r#"{"type":"response.create","input":"a"}"#).unwrap();
-        history.keep(b"r1", b"");
+        history.keep(b"r1", b"", b"");
         for (message, param) in [
             (r#"[1]"#, "type"),
             (r#"{"type":"response.cancel"}"#, "type"),
@@ -280,7 +192,7 @@ mod tests {
     fn a_response_without_items_can_be_continued_again_after_a_failure() {
         let mut history = History::default();
         begin(&mut history, r#"{"type":"response.create","input":[]}"#).unwrap();
-        history.keep(b"r1", b"");
+        history.keep(b"r1", b"", b"");
         let next = r#"{"type":"response.create","previous_response_id":"r1","input":[1]}"#;
         for _ in 0..2 {
             assert_eq!(begin(&mut history, next).unwrap().0["input"], json!([1]));
@@ -293,13 +205,13 @@ mod tests {
         let mut history = History::default();
         begin(&mut history, r#"{"type":"response.create","input":"a"}"#).unwrap();
         let long = format!("{:?}", "y".repeat(limits::BODY_BYTES_MAX - 350));
-        history.keep(b"r1", long.as_bytes());
+        history.keep(b"r1", b"", long.as_bytes());
         let text = "x".repeat(400);
         let next =
             format!(r#"{{"type":"response.create","input":"{text}","previous_response_id":"r1"}}"#);
         assert_eq!(begin(&mut history, &next).unwrap_err().status(), 413);
         begin(&mut history, &next.replace(&text, "")).unwrap();
-        history.keep(b"r2", format!("{text:?}").as_bytes());
+        history.keep(b"r2", b"", format!("{text:?}").as_bytes());
         assert_eq!(history.items.capacity(), 0);
         assert!(begin(&mut history, &next.replace("r1", "r2")).is_err());
     }

@@ -1,9 +1,11 @@
 //! A WebSocket driven by a virtual clock and a scripted peer: no sockets, no sleeping.
 
 use super::*;
+use crate::config::Place;
 use crate::http::head::{Parsed, request};
 use crate::http::websocket::autobahn_tests::frame;
 use crate::provider::Profile;
+use crate::route::memory::{Memory, entropy};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -20,21 +22,37 @@ struct Peer {
     conversation: Box<Conversation>,
     now: Instant,
     client: Vec<u8>,
+    upstream: Vec<u8>,
     connects: usize,
     closed: usize,
     records: Vec<String>,
+    /// Answers what the store is asked.
+    store: Memory,
     done: bool,
 }
 
 impl Peer {
     fn open() -> Peer {
         let profile = Profile::parse("mock", "key_optional = true").unwrap();
-        let snapshot = Arc::new(Snapshot::single(profile, "http://127.0.0.1:9/v1"));
+        let snapshot = Snapshot::single(profile, "http://127.0.0.1:9/v1");
+        Peer::with(snapshot, Memory::default(), [7; 32])
+    }
+
+    /// One whose Strait keeps responses.
+    fn keeping(store: Memory) -> Peer {
+        let profile = Profile::parse("mock", "key_optional = true").unwrap();
+        let mut snapshot = Snapshot::single(profile, "http://127.0.0.1:9/v1");
+        snapshot.store.place = Place::Sqlite("unused".into());
+        Peer::with(snapshot, store, entropy())
+    }
+
+    fn with(snapshot: Snapshot, store: Memory, entropy: [u8; 32]) -> Peer {
+        let snapshot = Arc::new(snapshot);
         let Ok(Parsed::Complete { head, .. }) = request(HANDSHAKE.as_bytes()) else {
             panic!("the test's head is wrong")
         };
         let now = Instant::now();
-        let mut exchange = Exchange::new(snapshot, head, [7; 32], 1_760_000_000, now);
+        let mut exchange = Exchange::new(snapshot, head, entropy, 1_760_000_000, now);
         assert!(matches!(exchange.poll(), Action::ToClient));
         assert!(exchange.take_output().starts_with(b"HTTP/1.1 101 "));
         assert!(matches!(exchange.poll(), Action::Done { .. }));
@@ -42,9 +60,11 @@ impl Peer {
             conversation: exchange.into_conversation().unwrap(),
             now,
             client: Vec::new(),
+            upstream: Vec::new(),
             connects: 0,
             closed: 0,
             records: Vec::new(),
+            store,
             done: false,
         }
     }
@@ -63,12 +83,16 @@ impl Peer {
                     self.connects += 1;
                     return;
                 }
-                Action::ToUpstream(_) => {
+                Action::ToUpstream(bytes) => {
+                    self.upstream = bytes.to_vec();
                     self.conversation.handle(Input::RequestSent, self.now);
                 }
                 Action::CloseUpstream => self.closed += 1,
+                Action::Store(ask) => {
+                    let reply = self.store.answer(*ask);
+                    self.conversation.handle(Input::Stored(reply), self.now);
+                }
                 Action::Login(_) => panic!("the provider takes no login"),
-                Action::Store(_) => panic!("nothing is kept"),
                 Action::ReleaseUpstream => {}
                 Action::Record(line) => self.records.push(line),
                 Action::Done { keep_alive } => {
@@ -106,6 +130,12 @@ impl Peer {
         if whole {
             self.input(Input::UpstreamBytes(END.as_bytes()));
         }
+    }
+
+    /// The body of the last request to the provider.
+    fn sent(&self) -> serde_json::Value {
+        let at = self.upstream.windows(4).position(|w| w == b"\r\n\r\n");
+        serde_json::from_slice(&self.upstream[at.unwrap() + 4..]).unwrap()
     }
 
     /// Moves the clock to the next deadline and reports it.
@@ -289,4 +319,45 @@ proptest! {
         prop_assert_eq!(pieces.took(), one_by_one.took());
         prop_assert_eq!(pieces.records.len(), one_by_one.records.len());
     }
+}
+
+#[test]
+fn another_connection_continues_what_is_kept() {
+    let mut peer = Peer::keeping(Memory::default());
+    peer.say(ASK);
+    peer.answer(true);
+    let first = peer.store.only();
+    let (id, said) = (first.key.id.clone(), peer.took());
+    assert!(said.contains(&id) && said.contains("\"store\":true"));
+    assert!(
+        peer.records[0].contains(" stored=yes"),
+        "{:?}",
+        peer.records
+    );
+
+    let mut peer = Peer::keeping(peer.store);
+    let next = |id: &str, more: &str| {
+        let previous = format!("\"input\":\"more\",\"previous_response_id\":{id:?}{more}");
+        ASK.replace("\"input\":\"hi\"", &previous)
+    };
+    peer.say(&next(&id, ",\"store\":false"));
+    peer.answer(true);
+    let sent = peer.sent();
+    assert_eq!(sent["messages"].as_array().unwrap().len(), 3, "{sent}");
+    // What came from the store is remembered like what was said here.
+    let said = peer.took();
+    assert!(
+        said.contains(&format!("\"previous_response_id\":\"{id}\"")),
+        "{said}"
+    );
+    let at = said.find("resp_").unwrap();
+    let second = said[at..at + 53].to_owned();
+    assert_ne!(second, id);
+    peer.say(&next(&second, ",\"store\":false"));
+    peer.answer(true);
+    assert_eq!(peer.sent()["messages"].as_array().unwrap().len(), 5);
+    assert_eq!(peer.store.len(), 1);
+    peer.took();
+    peer.say(&next("resp_unknown", ""));
+    assert!(peer.took().contains("previous_response_not_found"));
 }

@@ -4,7 +4,6 @@ use super::Exchange;
 use crate::config::Target;
 use crate::error::Error;
 use crate::json::{Value, write};
-use crate::route::local;
 use crate::translate::tokens;
 
 /// Whether the provider itself says how many tokens a request has.
@@ -14,18 +13,8 @@ pub(super) fn can_count(target: &Target) -> bool {
 }
 
 impl Exchange {
-    /// Answers with an estimate, and says so in a header; `false`, and nothing answered, where a
-    /// provider can be asked. A request need not name a model.
-    pub(super) fn estimate(&mut self, request: Value<'_>) -> Result<bool, Error> {
-        if request.present("model").is_some() {
-            let model = local::model_of(request)?;
-            let chain = self.snapshot.resolve(&model);
-            let chain = chain.ok_or_else(|| local::unknown_model(&model))?;
-            if chain.iter().any(can_count) {
-                return Ok(false);
-            }
-            self.log.model = model;
-        }
+    /// Answers with an estimate, and says so in a header.
+    pub(super) fn estimate(&mut self, request: Value<'_>) -> Result<(), Error> {
         let tokens = tokens::estimate(request, &self.snapshot.seal_key)?;
         let mut body = b"{\"object\":\"response.input_tokens\",\"input_tokens\":".to_vec();
         write::uint(&mut body, tokens);
@@ -36,6 +25,6 @@ impl Exchange {
         self.log.status = 200;
         self.log.outcome = "estimated";
         self.over();
-        Ok(true)
+        Ok(())
     }
 }

@@ -44,6 +44,9 @@ impl Exchange {
             if !create.generate {
                 exchange.endpoint = Endpoint::WarmUp;
             }
+            if create.previous.is_some() {
+                exchange.keeping.get_or_insert_default().previous = create.previous;
+            }
             exchange.route(create.body)
         });
         if let Err(error) = begun {
@@ -104,7 +107,7 @@ impl Exchange {
     /// Answers a request that only prepares for the next one: no provider is asked.
     pub(super) fn warm_up(&mut self, request: Value<'_>) {
         let seed = seed_of(self.entropy, 0);
-        let mut translator = prepare::warm_up(request, &self.head, seed, self.unix_s);
+        let mut translator = prepare::warm_up(request, &self.head, self.place(), seed, self.unix_s);
         translator.say_nothing(&mut self.out);
         self.log.status = 200;
         self.log.outcome = "warmed_up";

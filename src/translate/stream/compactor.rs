@@ -9,7 +9,7 @@
 //! until the head cannot be held any longer, a failure is an HTTP status.
 
 use super::emit::{Emitter, Status, write_usage};
-use super::{Plan, Progress, Sink, State, Translator, UpstreamEnd, Usage};
+use super::{Plan, Progress, State, Translator, UpstreamEnd, Usage};
 use crate::auth::secret::SealKey;
 use crate::error::{Error, Kind, Source};
 use crate::json::{Tape, Value, write};
@@ -161,6 +161,17 @@ impl Compactor {
         (ended && self.form == Form::Response).then_some((id, self.emitter.output()))
     }
 
+    /// The response object of the terminal event that is held back, once.
+    pub fn take_held(&mut self) -> Option<Vec<u8>> {
+        self.emitter.held.take()
+    }
+
+    /// Says the terminal event that was held back, with this response object.
+    pub fn say_end(&mut self, response: &[u8], out: &mut Vec<u8>) {
+        let status = self.status.unwrap_or("completed");
+        self.emitter.say_end(status, response, out);
+    }
+
     /// `completed`, `incomplete` or `failed`, once over.
     pub fn status(&self) -> Option<&'static str> {
         self.status
@@ -185,8 +196,7 @@ impl Compactor {
         if !committed {
             return Err(error);
         }
-        self.emitter.failed(out, &error, self.usage);
-        self.done(out);
+        self.emitter.end(out, &Status::Failed(&error), self.usage);
         Ok(Progress::Terminal)
     }
 
@@ -216,11 +226,7 @@ impl Compactor {
             Form::Response if !self.emitter.streams() => {
                 self.emitter.snapshot(out, &status, self.usage);
             }
-            Form::Response => {
-                let kind = format!("response.{}", status.name());
-                self.emitter.response_event(out, &kind, &status, self.usage);
-                self.done(out);
-            }
+            Form::Response => self.emitter.end(out, &status, self.usage),
         }
         Ok(())
     }
@@ -259,12 +265,6 @@ impl Compactor {
             None => out.extend_from_slice(b"null"),
         }
         out.push(b'}');
-    }
-
-    fn done(&self, out: &mut Vec<u8>) {
-        if self.emitter.plan.sink == Sink::Sse {
-            out.extend_from_slice(b"data: [DONE]\n\n");
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::tests::{plan, vectors};
 use super::*;
+use crate::translate::stream::Sink;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -145,6 +145,8 @@ pub(super) struct Emitter {
     output: Vec<u8>,
     ids: u64,
     pub(super) now_s: u64,
+    /// The response object of the terminal event, while that is held back.
+    pub(super) held: Option<Vec<u8>>,
 }
 
 impl Emitter {
@@ -164,6 +166,7 @@ impl Emitter {
             output: Vec::new(),
             ids: 0,
             now_s,
+            held: None,
         }
     }
 
@@ -448,8 +451,38 @@ impl Emitter {
         self.index += 1;
     }
 
-    /// `error` and `response.failed`: the SDKs read the one, Codex the other.
-    pub(super) fn failed(&mut self, out: &mut Vec<u8>, error: &Error, usage: Option<Usage>) {
+    /// Ends the stream: the terminal event, behind an `error` where it failed, since the SDKs read
+    /// the one and Codex the other. Where the end is held back, only the response is made.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>, status: &Status<'_>, usage: Option<Usage>) {
+        if let Status::Failed(error) = status {
+            self.error(out, error);
+        }
+        if self.plan.hold_end {
+            let mut response = Vec::new();
+            self.snapshot(&mut response, status, usage);
+            self.held = Some(response);
+            return;
+        }
+        self.response_event(out, terminal(status.name()), status, usage);
+        self.done(out);
+    }
+
+    /// The terminal event that was held back, with this response.
+    pub(super) fn say_end(&mut self, status: &str, response: &[u8], out: &mut Vec<u8>) {
+        self.event(out, terminal(status), |_, out| {
+            out.extend_from_slice(b",\"response\":");
+            out.extend_from_slice(response);
+        });
+        self.done(out);
+    }
+
+    fn done(&self, out: &mut Vec<u8>) {
+        if self.is_sse() {
+            out.extend_from_slice(b"data: [DONE]\n\n");
+        }
+    }
+
+    fn error(&mut self, out: &mut Vec<u8>, error: &Error) {
         self.event(out, "error", |_, out| {
             out.extend_from_slice(b",\"code\":");
             write::string(out, error.api_code());
@@ -458,7 +491,6 @@ impl Emitter {
             out.extend_from_slice(b",\"param\":null,\"error\":");
             error.write_object(out);
         });
-        self.response_event(out, "response.failed", &Status::Failed(error), usage);
     }
 
     /// The response object.
@@ -526,6 +558,15 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: Usage) {
     out.extend_from_slice(b"},\"total_tokens\":");
     write::uint(out, usage.input.saturating_add(usage.output));
     out.push(b'}');
+}
+
+/// The terminal event of a response that ended so.
+fn terminal(status: &str) -> &'static str {
+    match status {
+        "failed" => "response.failed",
+        "incomplete" => "response.incomplete",
+        _ => "response.completed",
+    }
 }
 
 /// The finaliser of SplitMix64: every input bit changes every output bit.

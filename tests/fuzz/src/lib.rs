@@ -363,7 +363,7 @@ pub mod chat {
     use strait::provider::profile::Wire;
     use strait::responses::tool::{Tool, ToolKind, ToolTable};
     use strait::route::answer::frames_of_events;
-    use strait::translate::snapshot::echo;
+    use strait::translate::snapshot::{Place, echo};
     use strait::translate::stream::{Plan, Progress, Rules, Sink, Translator, UpstreamEnd};
 
     /// The names of the tools in every plan, with one of each kind.
@@ -417,7 +417,7 @@ pub mod chat {
             sink,
             response_id: "resp_1".into(),
             created_at: 1_760_000_000,
-            echo: echo(request, "m", &[], options & 1 == 0),
+            echo: echo(request, "m", &[], options & 1 == 0, Place::default()),
             tools,
             reasoning_summary: options & 2 != 0,
             seal: (options & 4 != 0).then(|| (SealKey::new([7; 32]), "p".into())),
@@ -425,6 +425,7 @@ pub mod chat {
             rules: rules(options),
             web_search: options & 512 != 0,
             refusal_as_text: options & 16 != 0,
+            hold_end: false,
         }
     }
 
@@ -546,7 +547,7 @@ pub mod request {
     use strait::provider::Profile;
     use strait::provider::profile::{MidSystem, Replay, Wire};
     use strait::translate::request::{Context, translate};
-    use strait::translate::snapshot::echo;
+    use strait::translate::snapshot::{Place, echo};
 
     /// How many dialects a structured request is tried with.
     const SEVERAL: usize = 4;
@@ -574,7 +575,7 @@ pub mod request {
                     legal(&body, profile);
                 }
                 for minimal in [false, true] {
-                    let members = echo(root, "m", &translated.diagnostics, minimal);
+                    let members = echo(root, "m", &translated.diagnostics, minimal, Place::default());
                     let echo = [b"{", &members[..], b"}"].concat();
                     assert!(is_json(&echo), "{}", String::from_utf8_lossy(&echo));
                     assert!(!echo.contains(&b'\n') && !echo.contains(&b'\r'));
