@@ -18,65 +18,58 @@ pub fn escape_again(out: &mut Vec<u8>, json: &[u8]) {
 
 /// Up to so many bytes it is worth while to look first whether anything is to be escaped.
 const SHORT: usize = 64;
-/// Bytes that are escaped at a time; room is made for the worst that becomes of them.
-const PIECE: usize = 1024;
-/// Longest escape of one byte, as of a control character.
-const ESCAPE_MAX: usize = 6;
-
 fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     // Names and ids, which need no escapes.
     if bytes.len() <= SHORT && plain_len(bytes) == bytes.len() {
         return out.extend_from_slice(bytes);
     }
-    for piece in bytes.chunks(PIECE) {
-        let from = out.len();
-        out.resize(from + piece.len() * ESCAPE_MAX + 16, 0);
-        let len = escape_piece(&mut out[from..], piece);
-        out.truncate(from + len);
+    out.reserve(bytes.len() + bytes.len() / 8 + 16);
+    let mut from = 0;
+    while from < bytes.len() {
+        from += plain(out, &bytes[from..]);
+        if let Some(byte) = bytes.get(from)
+            && is_escaped(*byte)
+        {
+            escape(out, *byte);
+            from += 1;
+        }
     }
 }
 
-/// Writes a piece to the start of `out`, escaped; returns how long that is. Plain bytes are copied
-/// sixteen at a time: what is too much is written over.
-fn escape_piece(out: &mut [u8], piece: &[u8]) -> usize {
-    let (mut at, mut from) = (0, 0);
-    while from < piece.len() {
-        let rest = &piece[from..];
-        let mut last = [b' '; 16];
-        let block = match rest.first_chunk() {
-            Some(block) => block,
-            None => {
-                last[..rest.len()].copy_from_slice(rest);
-                &last
-            }
-        };
-        let plain = block::first(block).min(rest.len());
-        out[at..at + 16].copy_from_slice(block);
-        at += plain;
-        from += plain;
-        if plain == block.len() || from == piece.len() {
-            continue;
+/// Appends the bytes up to the first that needs an escape, sixteen at most; returns how many. A
+/// block is appended whole, which is one store, and what is too much of it taken off.
+#[inline(always)]
+fn plain(out: &mut Vec<u8>, rest: &[u8]) -> usize {
+    let Some(block) = rest.first_chunk() else {
+        let len = rest.iter().take_while(|b| !is_escaped(**b)).count();
+        out.extend_from_slice(&rest[..len]);
+        return len;
+    };
+    let len = block::first(block);
+    let end = out.len() + len;
+    out.extend_from_slice(block);
+    out.truncate(end);
+    len
+}
+
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || matches!(byte, b'"' | b'\\')
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        0..=0x1f => {
+            let (high, low) = (HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]);
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
         }
-        let b = piece[from];
-        from += 1;
-        let short = match b {
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            0..=0x1f => {
-                let (high, low) = (HEX[(b >> 4) as usize], HEX[(b & 15) as usize]);
-                out[at..at + ESCAPE_MAX].copy_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-                at += ESCAPE_MAX;
-                continue;
-            }
-            _ => b,
-        };
-        out[at..at + 2].copy_from_slice(&[b'\\', short]);
-        at += 2;
-    }
-    at
+        _ => byte,
+    };
+    out.extend_from_slice(&[b'\\', short]);
 }
 
 /// Appends `text` as a JSON string, quotes included.

@@ -83,7 +83,9 @@ pub fn translate(request: Value<'_>, cx: Context<'_>) -> Result<Translated, Erro
     let (format, note) =
         fields::response_format(&settings, &dialect, tools.any_offered(), &mut diagnostics);
 
-    let mut body = Vec::with_capacity(request.raw().len() + 4096);
+    // What is escaped once more grows; to copy a large body for that is dear.
+    let len = request.raw().len();
+    let mut body = Vec::with_capacity(len + len / 8 + 4096);
     body.extend_from_slice(b"{\"model\":");
     write::string(&mut body, cx.model);
     body.extend_from_slice(b",\"messages\":");
