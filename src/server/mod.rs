@@ -16,6 +16,7 @@ mod listener;
 mod login;
 mod pool;
 mod relay;
+mod relocations;
 mod resolve;
 mod store;
 mod timer;
@@ -194,6 +195,7 @@ impl Server {
         // So that a worker that dies without a report ends the wait.
         drop(started);
         let line = collect(&reports, count)?;
+        relocations::forget();
         announce(&addresses, &line, count);
         if let Some(ready) = options.ready {
             ready(addresses);

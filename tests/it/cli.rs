@@ -68,6 +68,35 @@ fn check_masks_secrets_and_mistakes_name_their_line() {
 }
 
 #[test]
+fn the_store_is_shown_and_a_place_that_was_named_is_insisted_on() {
+    let key = ("DEEPSEEK_API_KEY", "sk-0123456789abcdef0123");
+    let (code, text) = said(strait().arg("check").env(key.0, key.1));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("store      sqlite:"), "{text}");
+    let shown = "/strait/strait.db · 30 days, 1024 MiB";
+    assert!(text.contains(shown), "{text}");
+    let dir = scratch("cli-store");
+    let config = dir.join("strait.toml");
+    let with = |command: &str, url: &str| {
+        std::fs::write(&config, format!("[store]\nurl = \"{url}\"\n")).unwrap();
+        let mut strait = strait();
+        strait.args([command, "--config"]).arg(&config);
+        said(strait.env(key.0, key.1).env("PG_PASSWORD", "s3cret"))
+    };
+    let (code, text) = with("check", "postgres://me:${PG_PASSWORD}@127.0.0.1/x");
+    assert!(code == 0 && text.contains("store      postgres://127.0.0.1/x"));
+    assert!(!text.contains("s3cret"), "{text}");
+    // Beneath a file there is no directory.
+    let url = format!("sqlite:{}/x/strait.db", config.display());
+    let (code, text) = with("serve", &url);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.starts_with(&format!("strait: store {url}: ")),
+        "{text}"
+    );
+}
+
+#[test]
 fn codex_runs_with_flags_alone_and_the_users_own_file_is_untouched() {
     let Some(codex) = program() else {
         return skip("no Node, or npm could not install Codex");
