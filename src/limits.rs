@@ -108,6 +108,14 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STORE_WAIT: Duration = Duration::from_secs(8);
 /// The same while Strait stops.
 pub const STORE_LAST_WAIT: Duration = Duration::from_secs(1);
+/// How often a background response gives a sign, and learns whether it is still wanted.
+pub const BACKGROUND_SIGN_EVERY: Duration = Duration::from_secs(2);
+/// How often its events are kept, many at a time.
+pub const BACKGROUND_BATCH_EVERY: Duration = Duration::from_millis(100);
+/// Most bytes of its events that wait for the store.
+pub const BACKGROUND_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often the store is asked for more events by a client that follows.
+pub const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 /// Longest id of a response; OpenAI's have 53 characters.
 pub const RESPONSE_ID_BYTES_MAX: usize = 128;
 /// A background response whose worker has given no sign for this long has failed: the process is

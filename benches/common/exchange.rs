@@ -72,6 +72,7 @@ impl Talk {
                     None => panic!("the answer is whole"),
                 },
                 Action::Login(_) => panic!("the provider takes no login"),
+                Action::Spawn(_) => panic!("nothing is for the background"),
                 Action::Store(_) => panic!("nothing is kept"),
                 Action::CloseUpstream | Action::ReleaseUpstream | Action::Record(_) => {}
                 Action::Done { .. } => break,

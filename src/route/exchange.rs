@@ -12,7 +12,9 @@
 
 mod ask;
 mod count;
+mod follow;
 mod keep;
+mod queue;
 mod websocket;
 
 pub use super::answer::refuse;
@@ -48,12 +50,16 @@ enum Phase {
     Body,
     /// A connection was asked for.
     Connecting,
+    /// The events of a background response are told.
+    Following,
     /// The last piece of the answer is held back until the store has kept the response.
     Keeping,
     /// The store was asked for the response that the request continues.
     Loading,
     /// A credential was asked for.
     Login,
+    /// The store was asked to keep the response, which the background will work on.
+    Queueing,
     /// The request is on its way.
     Sending,
     /// The answer is awaited or arriving.
@@ -246,6 +252,7 @@ impl Exchange {
                 return Ok(());
             }
             Endpoint::InputTokens if self.chain.len() == 0 => return self.estimate(request),
+            Endpoint::Responses if self.is_for_background(request)? => return self.queue(request),
             Endpoint::Responses => self.decide_to_keep(request),
             _ => {}
         }
@@ -329,7 +336,22 @@ impl Exchange {
         body: &[u8],
     ) -> Result<(), Error> {
         self.log.attempts += 1;
-        let attempt = Attempt::new(Order {
+        let number = self.log.attempts;
+        let attempt = Attempt::new(self.order(target, credential, request, body, number))?;
+        self.log.diagnose(&attempt);
+        self.connect(attempt);
+        Ok(())
+    }
+
+    fn order<'a>(
+        &'a self,
+        target: Target,
+        credential: Option<&'a Credential>,
+        request: Value<'a>,
+        body: &'a [u8],
+        number: u32,
+    ) -> Order<'a> {
+        Order {
             snapshot: &self.snapshot,
             endpoint: self.endpoint,
             target,
@@ -340,12 +362,9 @@ impl Exchange {
             framing: self.framing,
             place: self.place(),
             // No two attempts share a seed: ids and nonces come from it.
-            seed: seed_of(self.entropy, self.log.attempts),
+            seed: seed_of(self.entropy, number),
             unix_s: self.unix_s,
-        })?;
-        self.log.diagnose(&attempt);
-        self.connect(attempt);
-        Ok(())
+        }
     }
 
     fn connect(&mut self, attempt: Attempt) {
@@ -392,7 +411,7 @@ impl Exchange {
         if matches!(self.phase, Phase::Tail | Phase::Over) {
             return self.over();
         }
-        if attempt.stale() && self.stale_retries == 0 {
+        if attempt.stale() && self.stale_retries == 0 && self.phase != Phase::Keeping {
             // A pooled connection that closes before the first byte of an answer was idle for too
             // long; the provider never saw the request (RFC 9110 section 9.2.2 allows this).
             self.stale_retries += 1;
@@ -413,7 +432,10 @@ impl Exchange {
                 let error = Error::new(Source::Downstream, Kind::RequestTimeout, message);
                 self.refuse_request(&error);
             }
-            Phase::Asking | Phase::Keeping | Phase::Loading => self.store_is_late(now),
+            Phase::Asking | Phase::Keeping | Phase::Loading | Phase::Queueing => {
+                self.store_is_late(now);
+            }
+            Phase::Following => self.follow_on(now),
             Phase::Login => self.fail(login::late(), now),
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
@@ -512,7 +534,7 @@ impl Exchange {
         self.client_gone = true;
         self.out.clear();
         // What was paid for is kept all the same.
-        if matches!(self.phase, Phase::Keeping | Phase::Tail) {
+        if matches!(self.phase, Phase::Keeping | Phase::Queueing | Phase::Tail) {
             return;
         }
         if self.phase != Phase::Over {
@@ -609,6 +631,7 @@ impl Machine for Exchange {
                 self.framing.keep_alive = false;
                 match self.phase {
                     Phase::Body => self.refuse_request(&error),
+                    Phase::Following => self.follow_until(now + limits::STORE_LAST_WAIT),
                     Phase::Keeping => self.deadline = Some(now + limits::STORE_LAST_WAIT),
                     Phase::Tail | Phase::Over => self.over(),
                     _ => self.give_up(error, now),

@@ -1,5 +1,6 @@
 //! The exchange driven by a virtual clock and a scripted peer: no sockets, no sleeping.
 
+use super::background::Background;
 use super::exchange::{Action, Ask, Exchange, Input, Machine};
 use super::memory::entropy;
 use crate::auth::chatgpt::Credential;
@@ -26,6 +27,8 @@ pub(super) struct Peer {
     asked: Vec<Ask>,
     /// What the store was asked.
     pub(super) questions: VecDeque<stored::Ask>,
+    /// What is to be done in the background.
+    pub(super) spawned: Option<Box<Background>>,
     pub(super) released: usize,
     pub(super) closed: usize,
     pub(super) done: Option<bool>,
@@ -46,6 +49,7 @@ impl Peer {
             connects: 0,
             asked: Vec::new(),
             questions: VecDeque::new(),
+            spawned: None,
             released: 0,
             closed: 0,
             done: None,
@@ -80,6 +84,7 @@ impl Peer {
                 }
                 Action::Login(ask) => self.asked.push(ask),
                 Action::Store(ask) => self.questions.push_back(*ask),
+                Action::Spawn(work) => self.spawned = Some(work),
                 Action::ToUpstream(bytes) => {
                     self.upstream = bytes.to_vec();
                     self.exchange.handle(Input::RequestSent, self.now);

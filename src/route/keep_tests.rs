@@ -4,15 +4,15 @@
 use super::exchange::{Input, Machine};
 use super::exchange_tests::{Peer, SSE, post, snapshot};
 use super::memory::Memory;
-use crate::config::{ClientKey, Place, Snapshot};
+use crate::config::{Place, Snapshot};
 use crate::ledger::stored::{Ask, Reply, Status};
 use crate::limits;
 use crate::provider::Profile;
 use serde_json::{Value as Json, json};
 
-const ASK: &str = r#"{"model":"m","stream":true,"input":"hi"}"#;
+pub(super) const ASK: &str = r#"{"model":"m","stream":true,"input":"hi"}"#;
 
-fn keeping(mut snapshot: Snapshot) -> Snapshot {
+pub(super) fn keeping(mut snapshot: Snapshot) -> Snapshot {
     snapshot.store.place = Place::Sqlite("unused".into());
     snapshot
 }
@@ -33,13 +33,13 @@ fn ask_of(snapshot: Snapshot, body: &str) -> Peer {
     )
 }
 
-fn ask(body: &str) -> Peer {
+pub(super) fn ask(body: &str) -> Peer {
     ask_of(keeping(snapshot()), body)
 }
 
 impl Peer {
     /// A chat provider that says `text`.
-    fn answer(&mut self, text: &str) {
+    pub(super) fn answer(&mut self, text: &str) {
         self.connected();
         self.bytes(SSE);
         self.text(text);
@@ -49,14 +49,14 @@ impl Peer {
     }
 
     /// The store answers all that it was asked.
-    fn stored(&mut self, store: &mut Memory) {
+    pub(super) fn stored(&mut self, store: &mut Memory) {
         while let Some(question) = self.questions.pop_front() {
             self.input(Input::Stored(store.answer(question)));
         }
     }
 
     /// The head and the body of a whole answer.
-    fn answered(&self) -> (u16, Json) {
+    pub(super) fn answered(&self) -> (u16, Json) {
         let said = self.said();
         let (head, body) = said.split_once("\r\n\r\n").expect("an answer");
         let status = head[9..12].parse().unwrap();
@@ -84,7 +84,7 @@ fn last_response(said: &str) -> Json {
 }
 
 /// A kept response's id, after `text` was answered.
-fn kept(store: &mut Memory, text: &str) -> String {
+pub(super) fn kept(store: &mut Memory, text: &str) -> String {
     let mut peer = ask(ASK);
     peer.answer(text);
     peer.stored(store);
@@ -278,6 +278,21 @@ fn a_drain_does_not_wait_long_for_the_store() {
 }
 
 #[test]
+fn an_end_of_the_provider_meanwhile_changes_nothing() {
+    let mut peer = ask(ASK);
+    peer.input(Input::Connected { reused: true });
+    // The head was held as long as it may be; then Strait stops.
+    peer.wait();
+    peer.input(Input::Drain);
+    assert_eq!((peer.questions.len(), peer.connects), (1, 1));
+    peer.input(Input::UpstreamEof);
+    assert_eq!(peer.connects, 1, "nothing is asked again");
+    let mut store = Memory::default();
+    peer.stored(&mut store);
+    assert_eq!((peer.terminals(), peer.done), (1, Some(false)));
+}
+
+#[test]
 fn a_request_goes_on_from_a_kept_response() {
     let mut store = Memory::default();
     let first = kept(&mut store, "hello");
@@ -364,170 +379,6 @@ fn what_cannot_be_continued_is_told_in_the_apis_words() {
     let mut peer = ask(&ask_for(&format!("{legal:?}")));
     peer.input(Input::ClientGone);
     assert_eq!((peer.done, peer.connects), (Some(false), 0));
-}
-
-#[test]
-fn a_response_is_visible_to_its_key_alone() {
-    let keyed = || {
-        let mut snapshot = keeping(snapshot());
-        for name in ["a", "b"] {
-            let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
-            snapshot.keys.push(ClientKey {
-                name: name.to_owned(),
-                sha256: digest.as_ref().try_into().unwrap(),
-            });
-        }
-        snapshot
-    };
-    let with_key = |head: &str, key: &str| {
-        head.replacen("\r\n", &format!("\r\nauthorization: Bearer {key}\r\n"), 1)
-    };
-    let mut store = Memory::default();
-    let head = with_key(&post("/v1/responses", ASK.len()), "a");
-    let mut peer = Peer::with(keyed(), &head, ASK.as_bytes());
-    peer.answer("mine");
-    peer.stored(&mut store);
-    let id = store.only().key.id.clone();
-    assert_eq!(store.only().key.owner, "a");
-    for (key, status) in [("b", 404), ("a", 200)] {
-        for (method, path) in [("GET", ""), ("GET", "/input_items"), ("DELETE", "")] {
-            let head = format!("{method} /v1/responses/{id}{path} HTTP/1.1\r\nhost: x\r\n\r\n");
-            let mut peer = Peer::with(keyed(), &with_key(&head, key), b"");
-            peer.stored(&mut store);
-            assert_eq!(peer.answered().0, status, "{key} {method} {path}");
-        }
-    }
-    assert_eq!(store.len(), 0);
-}
-
-/// What a path is answered with a method.
-fn get(store: &mut Memory, method: &str, path: &str) -> (u16, Json) {
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-    let mut peer = Peer::with(keeping(snapshot()), &head, b"");
-    peer.stored(store);
-    assert_eq!(peer.done, Some(true), "{method} {path}");
-    peer.answered()
-}
-
-#[test]
-fn a_response_is_shown_and_forgotten() {
-    let mut store = Memory::default();
-    let id = kept(&mut store, "hello");
-    let path = format!("/v1/responses/{id}");
-    let (status, object) = get(&mut store, "GET", &path);
-    assert_eq!((status, &object["id"]), (200, &json!(id)));
-    assert_eq!(object["output"][0]["content"][0]["text"], "hello");
-    assert_eq!(get(&mut store, "HEAD", &path), (200, Json::Null));
-    let (status, body) = get(&mut store, "GET", &format!("{path}?stream=true"));
-    assert_eq!((status, &body["error"]["param"]), (400, &json!("stream")));
-    let (status, body) = get(&mut store, "POST", &format!("{path}/cancel"));
-    let message = "Cannot cancel a synchronous response.";
-    assert_eq!((status, &body["error"]["message"]), (400, &json!(message)));
-    let deleted = json!({"id": id, "object": "response", "deleted": true});
-    assert_eq!(get(&mut store, "DELETE", &path), (200, deleted));
-    let gone = json!({"error": {"message": format!("Response with id '{id}' not found."),
-        "type": "invalid_request_error", "param": "id", "code": null}});
-    for method in ["GET", "DELETE"] {
-        assert_eq!(get(&mut store, method, &path), (404, gone.clone()));
-    }
-    for odd in [
-        "/v1/responses/a%20b",
-        "/v1/responses/a.b/input_items",
-        &format!("/v1/responses/{}", "a".repeat(129)),
-    ] {
-        let head = format!("GET {odd} HTTP/1.1\r\nhost: x\r\n\r\n");
-        let peer = Peer::with(keeping(snapshot()), &head, b"");
-        assert_eq!((peer.answered().0, peer.questions.len()), (404, 0), "{odd}");
-    }
-}
-
-#[test]
-fn methods_and_a_missing_store_are_told() {
-    for (method, path, allow) in [
-        ("POST", "/v1/responses/resp_1", "GET, HEAD, DELETE"),
-        ("PUT", "/responses/resp_1/input_items", "GET, HEAD"),
-        ("GET", "/v1/responses/resp_1/cancel", "POST"),
-        ("DELETE", "/v1/responses", "GET, POST"),
-        ("POST", "/v1/models", "GET, HEAD"),
-    ] {
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-        let peer = Peer::with(keeping(snapshot()), &head, b"");
-        let said = peer.said();
-        assert!(said.starts_with("HTTP/1.1 405 "), "{method} {path}");
-        assert!(said.contains(&format!("\r\nallow: {allow}\r\n")), "{said}");
-    }
-    let peer = Peer::with(
-        keeping(snapshot()),
-        "GET /v1/responses/a/b HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"",
-    );
-    assert_eq!(peer.answered().0, 404);
-    let peer = Peer::with(
-        snapshot(),
-        "GET /v1/responses/resp_1 HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"",
-    );
-    let (status, body) = peer.answered();
-    assert_eq!((status, &body["error"]["code"]), (501, &json!("store_off")));
-    assert!(peer.said().contains("\r\nx-should-retry: false\r\n"));
-    // A store that says nothing, or that it is in trouble.
-    for late in [true, false] {
-        let head = "GET /v1/responses/resp_1 HTTP/1.1\r\nhost: x\r\n\r\n";
-        let mut peer = Peer::with(keeping(snapshot()), head, b"");
-        match late {
-            true => peer.wait(),
-            false => peer.input(Input::Stored(Reply::Failed("x".to_owned()))),
-        }
-        assert_eq!((peer.answered().0, peer.done), (503, Some(true)));
-    }
-}
-
-#[test]
-fn input_items_come_in_pages() {
-    let mut store = Memory::default();
-    let items: Vec<Json> = (0..25)
-        .map(|n| json!({"role": "user", "content": n.to_string(), "id": format!("msg_{n}")}))
-        .collect();
-    let body = json!({"model": "m", "stream": true, "input": items}).to_string();
-    let mut peer = ask(&body);
-    peer.answer("a");
-    peer.stored(&mut store);
-    let path = format!("/v1/responses/{}/input_items", store.only().key.id);
-    let mut page = |query: &str| {
-        let (status, list) = get(&mut store, "GET", &format!("{path}{query}"));
-        if status != 200 {
-            return Err((status, list["error"]["param"].clone()));
-        }
-        let data = list["data"].as_array().unwrap();
-        let ids: Vec<String> = data
-            .iter()
-            .map(|i| i["id"].as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(list["first_id"].as_str(), ids.first().map(String::as_str));
-        assert_eq!(list["last_id"].as_str(), ids.last().map(String::as_str));
-        assert_eq!(list["object"], "list");
-        Ok((ids, list["has_more"].as_bool().unwrap()))
-    };
-    let ids = |range: &mut dyn Iterator<Item = u32>| -> Vec<String> {
-        range.map(|n| format!("msg_{n}")).collect()
-    };
-    assert_eq!(page(""), Ok((ids(&mut (5..25).rev()), true)));
-    assert_eq!(page("?after=msg_5"), Ok((ids(&mut (0..5).rev()), false)));
-    assert_eq!(page("?order=asc&limit=3"), Ok((ids(&mut (0..3)), true)));
-    assert_eq!(
-        page("?limit=3&order=asc&after=msg_21"),
-        Ok((ids(&mut (22..25)), false))
-    );
-    assert_eq!(page("?order=asc&after=msg_24"), Ok((Vec::new(), false)));
-    for (query, param) in [
-        ("?limit=0", "limit"),
-        ("?limit=101", "limit"),
-        ("?limit=x", "limit"),
-        ("?order=up", "order"),
-        ("?after=msg_99", "after"),
-    ] {
-        assert_eq!(page(query), Err((400, json!(param))), "{query}");
-    }
 }
 
 const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_up\",\"model\":\"m\",\"created_at\":5}}\n\n\

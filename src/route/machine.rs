@@ -1,5 +1,6 @@
 //! What the shell drives, and how: inputs in, actions out, and no sockets or clocks between.
 
+use super::background::Background;
 use super::login::Ask;
 use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
@@ -48,6 +49,8 @@ pub enum Action {
     /// Ask the store; answered with `Stored`, in the order of the questions. It is carried out also
     /// when the machine is over before the answer.
     Store(Box<stored::Ask>),
+    /// Drive this machine beside this one, without a client.
+    Spawn(Box<Background>),
     /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.
     ToUpstream(Bytes),
     /// Write [`Machine::take_output`] to the client, then poll again.

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod attempt;
+pub mod background;
 mod compact;
 pub mod conversation;
 pub mod endpoint;
@@ -20,6 +21,8 @@ mod prepare;
 mod stored;
 pub mod upstream;
 
+#[cfg(test)]
+mod ask_tests;
 #[cfg(test)]
 mod exchange_tests;
 #[cfg(test)]

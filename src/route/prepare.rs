@@ -90,13 +90,10 @@ fn translated(order: &Order<'_>) -> Result<Prepared, Error> {
         });
     }
     let codex = identity::is_codex(order.head);
-    let requested = order.request.str("model").map(|m| m.text());
-    let requested = requested.unwrap_or_default();
-    let echo = snapshot::echo(
+    let echo = echo(
         order.request,
-        &requested,
+        order.head,
         &translated.diagnostics,
-        codex,
         order.place,
     );
     let sink = match translated.stream {
@@ -221,6 +218,18 @@ fn wants_stream(request: Value<'_>) -> bool {
     request.get("stream").and_then(|s| s.as_bool()) == Some(true)
 }
 
+/// What a response says of its request.
+pub(super) fn echo(
+    request: Value<'_>,
+    head: &RequestHead,
+    diagnostics: &[Diagnostic],
+    place: Place<'_>,
+) -> Vec<u8> {
+    let requested = request.str("model").map(|m| m.text()).unwrap_or_default();
+    let codex = identity::is_codex(head);
+    snapshot::echo(request, &requested, diagnostics, codex, place)
+}
+
 /// The machine for a request over a WebSocket that wants no output.
 pub(super) fn warm_up(
     request: Value<'_>,
@@ -229,12 +238,11 @@ pub(super) fn warm_up(
     seed: [u8; 32],
     unix_s: u64,
 ) -> Translator {
-    let requested = request.str("model").map(|m| m.text()).unwrap_or_default();
     Translator::new(Plan {
         sink: Sink::WebSocket,
         response_id: response_id(&seed),
         created_at: unix_s,
-        echo: snapshot::echo(request, &requested, &[], identity::is_codex(head), place),
+        echo: echo(request, head, &[], place),
         tools: ToolTable::default(),
         reasoning_summary: false,
         seal: None,

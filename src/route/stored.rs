@@ -5,7 +5,7 @@ use crate::http::head::RequestHead;
 use crate::json::{Tape, write};
 use crate::ledger::stored::{Status, Stored};
 use crate::limits;
-use crate::responses::items;
+use crate::responses::{items, object};
 
 /// What is asked of one response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,6 +85,24 @@ pub fn failed(why: &str) -> Error {
 /// The store has not answered in time.
 pub fn late() -> Error {
     failed("no answer in time")
+}
+
+/// A response object that says that nothing is done yet. `echo`: see `translate::snapshot`.
+pub fn queued(id: &str, created_at: u64, echo: &[u8]) -> Vec<u8> {
+    let mut out = b"{\"id\":".to_vec();
+    write::string(&mut out, id);
+    out.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
+    write::uint(&mut out, created_at);
+    let members = b",\"status\":\"queued\",\"completed_at\":null,\"error\":null,\
+        \"incomplete_details\":null,\"output\":[],\"usage\":null,";
+    out.extend_from_slice(members);
+    out.extend_from_slice(echo);
+    out.push(b'}');
+    let mut tape = Tape::new();
+    match tape.parse(&out) {
+        Ok(response) => object::with(response, &[("background", b"true")]),
+        Err(_) => out,
+    }
 }
 
 /// Whether a request may continue it.

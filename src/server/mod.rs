@@ -6,6 +6,7 @@
 //! drives their exchanges (`relay`) and keeps its own connections to providers (`upstream`,
 //! `pool`). Nothing on a request's way is shared between workers.
 
+mod audience;
 mod buffers;
 mod client;
 mod downstream;

@@ -3,6 +3,7 @@
 //! Nothing that is pending is dropped while it may still matter: the client's read, the
 //! upstream's read and write and the connection attempt live outside of any one wait.
 
+use super::audience::Audience;
 use super::client::{Client, Filled};
 use super::upstream::{self, Received, Upstream};
 use super::wire::Local;
@@ -12,10 +13,11 @@ use crate::config::Origin;
 use crate::error::Error;
 use crate::ledger::stored::Reply;
 use crate::limits;
+use crate::route::background::Background;
 use crate::route::machine::{Action, Input, Machine};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -35,7 +37,7 @@ enum Event {
 
 struct Relay<'a, M> {
     worker: &'a Rc<Worker>,
-    client: &'a mut Client,
+    client: Audience<'a>,
     machine: &'a mut M,
     asking: Option<Local<Result<Credential, Error>>>,
     connecting: Option<Local<Result<Upstream, String>>>,
@@ -47,11 +49,26 @@ struct Relay<'a, M> {
 }
 
 /// Runs a machine to its end. True if the client's connection can be used again.
-pub(super) async fn run<M: Machine>(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    machine: &mut M,
-) -> bool {
+pub(super) fn run<'a, M: Machine>(
+    worker: &'a Rc<Worker>,
+    client: &'a mut Client,
+    machine: &'a mut M,
+) -> impl Future<Output = bool> + 'a {
+    relay(worker, Audience::Client(client), machine)
+}
+
+/// Runs a background response, beside whatever asked for it. It counts as in flight.
+fn spawn(worker: &Rc<Worker>, mut machine: Box<Background>) {
+    let own = worker.clone();
+    let task: Local<()> = Box::pin(async move {
+        let _counted = own.in_flight.enter();
+        let nobody = Audience::nobody(own.timers.clone());
+        relay(&own, nobody, machine.as_mut()).await;
+    });
+    worker.spawn(task);
+}
+
+async fn relay<M: Machine>(worker: &Rc<Worker>, client: Audience<'_>, machine: &mut M) -> bool {
     let mut relay = Relay {
         worker,
         client,
@@ -82,6 +99,10 @@ impl<M: Machine> Relay<'_, M> {
                 }
                 Action::Store(ask) => {
                     self.storing.push_back(self.worker.store.ask(*ask));
+                    continue;
+                }
+                Action::Spawn(machine) => {
+                    spawn(self.worker, machine);
                     continue;
                 }
                 Action::ToUpstream(bytes) => {
@@ -155,7 +176,11 @@ impl<M: Machine> Relay<'_, M> {
     /// provider down instead of filling memory.
     async fn flush(&mut self) {
         let output = self.machine.take_output();
-        match self.client.send(output).await {
+        let sent = match &mut self.client {
+            Audience::Client(client) => client.send(output).await,
+            Audience::Nobody(_) => Some(output),
+        };
+        match sent {
             Some(buffer) => self.worker.buffers.give(buffer),
             None => self.client_gone(),
         }
@@ -250,7 +275,7 @@ impl<M: Machine> Relay<'_, M> {
         match deadline {
             Some(deadline) => self
                 .client
-                .timer
+                .timer()
                 .poll(cx, deadline)
                 .map(|()| Event::Deadline),
             None => Poll::Pending,

@@ -124,7 +124,7 @@ impl Worker {
     }
 
     /// Runs a task that is woken when the stage changes; its panic is its own.
-    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+    pub(super) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
         let worker = self.clone();
         let id = self.next_task.get();
         self.next_task.set(id + 1);

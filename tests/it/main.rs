@@ -1,6 +1,7 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
 mod autobahn;
+mod background;
 mod cli;
 mod client;
 mod codex;
@@ -15,6 +16,7 @@ mod judge;
 mod login;
 mod memory;
 mod passthrough;
+mod postgres;
 mod provider;
 mod providers;
 mod providers_clients;

@@ -3,13 +3,14 @@
 
 use crate::client::{Answer, Connection, post_with};
 use crate::judge::{judge, python};
+use crate::postgres::Postgres;
 use crate::provider::{self, Provider, Seen, delta, finish};
 use crate::sdk::asking;
 use crate::skip;
 use crate::strait::{Strait, scratch};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 pub const DRIVERS: [&str; 2] = ["io_uring", "epoll"];
@@ -51,21 +52,47 @@ fn responses_stream(text: &str) -> Vec<u8> {
     events.iter().map(frame).collect::<String>().into_bytes()
 }
 
-/// A Strait with two providers, two client keys, and a store in `file`.
-pub fn start(provider: &Provider, driver: &str, file: &Path) -> Strait {
+/// A Strait with two providers and two client keys.
+pub fn start(provider: &Provider, driver: &str, store: &Store) -> Strait {
     let more = format!(
         "[providers.far]\nprofile = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-test-provider-key\"\n\
          [models]\nfar = \"far/m\"\nnear = \"mock/m\"\n\
          [[keys]]\nname = \"a\"\nkey = \"key-a\"\n[[keys]]\nname = \"b\"\nkey = \"key-b\"\n\
-         [store]\nurl = \"sqlite:{}\"\n",
+         [timeouts]\ndrain_s = 0.3\n[store]\nurl = \"{url}\"\n",
         provider.url(),
-        file.display()
+        url = store.url
     );
     Strait::with("openai-compatible", &provider.url(), driver, &more)
 }
 
-pub fn store() -> PathBuf {
-    scratch("store").join("strait.db")
+/// Where responses are kept.
+pub struct Store {
+    url: String,
+    _server: Option<Postgres>,
+}
+
+impl Store {
+    /// A file.
+    pub fn file() -> Store {
+        let file = scratch("store").join("strait.db");
+        Store {
+            url: format!("sqlite:{}", file.display()),
+            _server: None,
+        }
+    }
+
+    /// A file, and a PostgreSQL server where it is installed.
+    pub fn each() -> Vec<Store> {
+        let mut stores = vec![Store::file()];
+        match Postgres::start() {
+            Some(server) => stores.push(Store {
+                url: server.url(),
+                _server: Some(server),
+            }),
+            None => skip("PostgreSQL is not installed"),
+        }
+        stores
+    }
 }
 
 /// One request on a connection of its own.
@@ -120,7 +147,7 @@ fn text_of(response: &Value) -> &str {
 fn kept_shown_continued_and_forgotten() {
     for driver in DRIVERS {
         let provider = Provider::answering(counts);
-        let strait = start(&provider, driver, &store());
+        let strait = start(&provider, driver, &Store::file());
         let at = strait.address;
         let first = create(at, json!({"model": "near", "input": "one", "stream": true}));
         let whole = create(at, json!({"model": "near", "input": "one"}));
@@ -221,47 +248,47 @@ fn kept_shown_continued_and_forgotten() {
 
 #[test]
 fn a_conversation_goes_on_on_another_process() {
-    for driver in DRIVERS {
-        let provider = Provider::answering(counts);
-        let file = store();
-        let straits = [
-            start(&provider, driver, &file),
-            start(&provider, driver, &file),
-        ];
-        let mut previous = Value::Null;
-        for turn in 0..6 {
-            let body = json!({"model": "near", "input": format!("turn {turn}"), "stream": turn % 3 == 0,
-                "previous_response_id": previous});
-            let answer = create(straits[turn % 2].address, body);
-            let response = response_of(&answer);
-            assert_eq!(text_of(&response), format!("{}: turn {turn}", 2 * turn + 1));
-            previous = response["id"].clone();
+    let provider = Provider::answering(counts);
+    for store in Store::each() {
+        for driver in DRIVERS {
+            let straits = [0, 1].map(|_| start(&provider, driver, &store));
+            let mut previous = Value::Null;
+            for turn in 0..6 {
+                let body = json!({"model": "near", "input": format!("turn {turn}"),
+                    "stream": turn % 3 == 0, "previous_response_id": previous});
+                let response = response_of(&create(straits[turn % 2].address, body));
+                assert_eq!(text_of(&response), format!("{}: turn {turn}", 2 * turn + 1));
+                previous = response["id"].clone();
+            }
+            let id = previous.as_str().unwrap();
+            let bodies = straits.each_ref().map(|s| get(s.address, id).body);
+            assert_eq!(bodies[0], bodies[1]);
         }
-        let id = previous.as_str().unwrap();
-        let bodies = straits.each_ref().map(|s| get(s.address, id).body);
-        assert_eq!(bodies[0], bodies[1]);
     }
 }
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() {
+    for store in Store::each() {
+        kill_again_and_again(&store);
+    }
+}
+
+fn kill_again_and_again(store: &Store) {
     let provider = Provider::answering(counts);
-    let file = store();
     let mut acknowledged: Vec<Value> = Vec::new();
     for (round, pause_ms) in [0u64, 3, 11, 2, 29, 7, 17, 5].into_iter().enumerate() {
-        let mut strait = start(&provider, DRIVERS[round % 2], &file);
+        let mut strait = start(&provider, DRIVERS[round % 2], store);
         for response in &acknowledged {
-            assert_eq!(
-                get(strait.address, response["id"].as_str().unwrap()).json(),
-                *response
-            );
+            let id = response["id"].as_str().unwrap();
+            assert_eq!(get(strait.address, id).json(), *response);
         }
         let address = strait.address;
         let clients: Vec<_> = (0..4)
             .map(|n| std::thread::spawn(move || clients_until_killed(address, n % 2 == 0)))
             .collect();
         // The moment is what is under test: it only has to differ from round to round.
-        std::thread::sleep(std::time::Duration::from_millis(40 + pause_ms));
+        std::thread::sleep(std::time::Duration::from_millis(60 + pause_ms));
         strait.child.kill().unwrap();
         strait.child.wait().unwrap();
         for client in clients {
@@ -315,7 +342,7 @@ fn openai_for_python_keeps_and_continues() {
     };
     for driver in DRIVERS {
         let provider = Provider::answering(counts);
-        let strait = start(&provider, driver, &store());
+        let strait = start(&provider, driver, &Store::file());
         let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/stored_suite.py");
         let mut command = Command::new(python);
         command

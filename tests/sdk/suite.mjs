@@ -400,7 +400,7 @@ scenario('an_object_that_breaks', async () => {
 both('errors_of_the_client', async (stream) => {
   const cases = [
     [{ previous_response_id: 'resp_1' }, 400, 'previous_response_not_found', 'previous_response_id'],
-    [{ background: true }, 400, 'unsupported_parameter', 'background'],
+    [{ background: true, store: false }, 400, 'invalid_request', 'store'],
     [{ temperature: 'hot' }, 400, 'invalid_type', 'temperature'],
     [{ model: 'unheard-of' }, 404, 'model_not_found', 'model'],
   ];

@@ -570,7 +570,7 @@ def an_object_that_breaks():
 def errors_of_the_client(stream):
     cases = [
         ({"previous_response_id": "resp_1"}, 400, "previous_response_not_found", "previous_response_id"),
-        ({"background": True}, 400, "unsupported_parameter", "background"),
+        ({"background": True, "store": False}, 400, "invalid_request", "store"),
         ({"conversation": "conv_1"}, 400, "unsupported_parameter", "conversation"),
         ({"temperature": "hot"}, 400, "invalid_type", "temperature"),
         ({"tool_choice": "sometimes"}, 400, "invalid_value", "tool_choice"),

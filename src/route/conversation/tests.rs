@@ -92,6 +92,7 @@ impl Peer {
                     let reply = self.store.answer(*ask);
                     self.conversation.handle(Input::Stored(reply), self.now);
                 }
+                Action::Spawn(_) => panic!("nothing is for the background"),
                 Action::Login(_) => panic!("the provider takes no login"),
                 Action::ReleaseUpstream => {}
                 Action::Record(line) => self.records.push(line),
@@ -360,4 +361,6 @@ fn another_connection_continues_what_is_kept() {
     peer.took();
     peer.say(&next("resp_unknown", ""));
     assert!(peer.took().contains("previous_response_not_found"));
+    peer.say(&ASK.replace("\"model\"", "\"background\":true,\"model\""));
+    assert!(peer.took().contains("\"param\":\"background\""));
 }

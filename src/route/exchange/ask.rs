@@ -31,7 +31,17 @@ impl Exchange {
     /// Tells the client what the store says.
     pub(super) fn tell(&mut self, question: Question, reply: Reply) -> Result<(), Error> {
         let id = stored::id_of(&self.head.path);
+        let replay = stored::replay(&self.head)?;
         let body = match (question, reply) {
+            (Question::Retrieve, Reply::Found(found))
+                if replay.is_some() && !self.framing.head_only =>
+            {
+                if !found.background || !found.streamed {
+                    return Err(stored::not_replayable());
+                }
+                self.follow(*found, replay.flatten());
+                return Ok(());
+            }
             (Question::Delete, Reply::Kept) => stored::deleted(id),
             (_, Reply::Found(found)) => self.body_of(question, *found)?,
             (_, Reply::Failed(why)) => return Err(stored::failed(&why)),
@@ -49,7 +59,6 @@ impl Exchange {
         match question {
             Question::Cancel if !found.background => Err(stored::not_in_background()),
             Question::InputItems => Page::of(&self.head)?.write(&found.input),
-            _ if stored::replay(&self.head)?.is_some() => Err(stored::not_replayable()),
             _ => Ok(found.response),
         }
     }

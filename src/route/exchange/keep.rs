@@ -1,6 +1,7 @@
 //! What an exchange has to do with the store: a response that goes on from a kept one waits for
 //! it, and the last piece of one that is to be kept waits until it is.
 
+use super::follow::Follow;
 use super::{Exchange, Phase, seed_of};
 use crate::error::Error;
 use crate::json::{Tape, Value};
@@ -9,6 +10,7 @@ use crate::limits;
 use crate::provider::profile::Wire;
 use crate::responses::items::{self, Input};
 use crate::route::attempt::Attempt;
+use crate::route::background::Job;
 use crate::route::endpoint::Endpoint;
 use crate::route::log::Kept;
 use crate::route::machine::Action;
@@ -17,7 +19,7 @@ use crate::translate::snapshot::Place;
 use std::time::Instant;
 
 /// What the store has to do with a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Keeping {
     /// Its response is to be kept; the body is kept till then.
     pub wanted: bool,
@@ -25,6 +27,10 @@ pub(super) struct Keeping {
     pub previous: Option<Vec<u8>>,
     /// These items, where a conversation has to remember them.
     pub loaded: Vec<u8>,
+    /// What the background is to do once the store has it.
+    pub job: Option<Box<Job>>,
+    /// The background response whose events the client is told.
+    pub follow: Option<Box<Follow>>,
 }
 
 impl Exchange {
@@ -124,6 +130,12 @@ impl Exchange {
                 }
                 _ => self.release(Kept::No, now),
             },
+            Phase::Queueing => {
+                if let Err(error) = self.was_queued(reply) {
+                    self.answer_error(&error);
+                }
+            }
+            Phase::Following => self.followed(reply, now),
             Phase::Asking => {
                 if let Endpoint::Stored(question) = self.endpoint
                     && let Err(error) = self.tell(question, reply)

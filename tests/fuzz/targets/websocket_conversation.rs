@@ -302,6 +302,7 @@ impl World {
                     self.conversation.handle(Input::RequestSent, self.now);
                 }
                 Action::Login(_) => panic!("the provider takes no login"),
+                Action::Spawn(_) => panic!("nothing is for the background"),
                 Action::Store(_) => panic!("nothing is kept"),
                 Action::CloseUpstream | Action::ReleaseUpstream => {
                     self.upstream = false;
