@@ -2,7 +2,7 @@
 //!
 //! | part | tokens |
 //! |---|---|
-//! | text: instructions, messages, names and arguments of calls, their outputs | see [`text`] |
+//! | text: instructions, messages, names and arguments of calls, their outputs | see `tokens/text.rs` |
 //! | tools, and the schema of the answer | their JSON as text |
 //! | an item, a tool | 4 more, for what templates put around it |
 //! | an image | 85 with `detail: low`, else 765: what OpenAI counts for one of 1024 × 1024 |

@@ -19,7 +19,7 @@ use crate::translate::seal;
 /// What reads the provider's answer, and makes one response object of it.
 #[derive(Debug)]
 pub enum Reader {
-    /// Of a chat provider; its plan says [`Sink::Json`].
+    /// Of a chat provider; its plan says [`Json`](super::Sink::Json).
     Chat(Box<Translator>),
     /// Of one that speaks Responses.
     Responses(Box<Fold>),
