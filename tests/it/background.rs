@@ -2,15 +2,12 @@
 //! from another process.
 
 use crate::client::{Answer, Connection, post_with};
-use crate::judge::{judge_bodies, python};
+use crate::judge::judge_bodies;
 use crate::provider::{self, Provider, Seen, delta, finish};
-use crate::sdk::asking;
-use crate::skip;
+use crate::sdk;
 use crate::stored::{DRIVERS, Store, ask, create, get, response_of, start};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Says many words; never ends where it is asked to wait.
@@ -162,21 +159,9 @@ fn what_a_stopped_process_worked_on_has_failed() {
 
 #[test]
 fn openai_for_python_works_in_the_background() {
-    let Some(python) = python() else {
-        return skip("no Python with venv and pip, so no SDK for Python");
-    };
     for driver in DRIVERS {
         let provider = Provider::answering(talks);
         let strait = start(&provider, driver, &Store::file());
-        let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/background_suite.py");
-        let mut command = Command::new(python);
-        command
-            .arg(suite)
-            .arg(format!("http://{}/v1", strait.address));
-        let output = asking(&mut command, "key-a").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let why = String::from_utf8_lossy(&output.stderr);
-        let good = said.lines().filter(|l| l.starts_with("ok ")).count();
-        assert!(output.status.success() && good >= 3, "{said}\n{why}");
+        sdk::run_suite("background_suite.py", strait.address, "key-a", 3);
     }
 }

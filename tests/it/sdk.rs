@@ -57,21 +57,41 @@ fn run_through(
     );
     let strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
     let (address, _alive) = front(strait);
-    let output = asking(command.arg(format!("http://{address}/v1")), CLIENT_KEY)
-        .output()
-        .unwrap();
+    command.arg(format!("http://{address}/v1"));
+    scenarios(command, CLIENT_KEY, scenarios_min, || script.faults());
+    for _ in 0..left {
+        let closed = provider.gone.recv_timeout(Duration::from_secs(5));
+        closed.expect("a stream that its reader left is closed upstream");
+    }
+}
+
+/// Runs a suite that needs no script, at `address` with `key`: every scenario has to be `ok`.
+pub fn run_suite(suite: &str, address: SocketAddr, key: &str, scenarios_min: usize) {
+    let Some(python) = python() else {
+        return skip("no Python with venv and pip, so no SDK for Python");
+    };
+    let mut command = Command::new(python);
+    command.arg(here().join(suite));
+    command.arg(format!("http://{address}/v1"));
+    scenarios(&mut command, key, scenarios_min, Vec::new);
+}
+
+/// Runs a suite whose command line is whole; `faults` is what the provider then says of it.
+fn scenarios(
+    command: &mut Command,
+    key: &str,
+    scenarios_min: usize,
+    faults: impl FnOnce() -> Vec<String>,
+) {
+    let output = asking(command, key).output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let faults = script.faults().join("\n");
+    let faults = faults().join("\n");
     let good = stdout.lines().filter(|l| l.starts_with("ok ")).count();
     assert!(
         output.status.success() && faults.is_empty() && good >= scenarios_min,
         "{good} scenarios are ok, at least {scenarios_min} have to be\n{stdout}\n{stderr}\n{faults}"
     );
-    for _ in 0..left {
-        let closed = provider.gone.recv_timeout(Duration::from_secs(5));
-        closed.expect("a stream that its reader left is closed upstream");
-    }
 }
 
 fn run_python(suite: &str, scenarios_min: usize, left: usize) {

@@ -2,16 +2,14 @@
 //! process, after a kill, and by OpenAI's SDK.
 
 use crate::client::{Answer, Connection, post_with};
-use crate::judge::{judge, python};
-use crate::postgres::Postgres;
+use crate::cluster::Cluster;
+use crate::judge::judge;
 use crate::provider::{self, Provider, Seen, delta, finish};
-use crate::sdk::asking;
+use crate::sdk;
 use crate::skip;
 use crate::strait::{Strait, scratch};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 
 pub const DRIVERS: [&str; 2] = ["io_uring", "epoll"];
 
@@ -68,7 +66,7 @@ pub fn start(provider: &Provider, driver: &str, store: &Store) -> Strait {
 /// Where responses are kept.
 pub struct Store {
     url: String,
-    _server: Option<Postgres>,
+    _server: Option<Cluster>,
 }
 
 impl Store {
@@ -84,9 +82,9 @@ impl Store {
     /// A file, and a PostgreSQL server where it is installed.
     pub fn each() -> Vec<Store> {
         let mut stores = vec![Store::file()];
-        match Postgres::start() {
+        match Cluster::start() {
             Some(server) => stores.push(Store {
-                url: server.url(),
+                url: server.url("127.0.0.1", "postgres"),
                 _server: Some(server),
             }),
             None => skip("PostgreSQL is not installed"),
@@ -247,6 +245,42 @@ fn kept_shown_continued_and_forgotten() {
 }
 
 #[test]
+fn what_is_kept_can_be_counted_and_compacted() {
+    let provider = Provider::answering(counts);
+    let strait = start(&provider, "io_uring", &Store::file());
+    let about = |path: &str, previous: &Value| {
+        let body = json!({"model": "near", "input": "more", "previous_response_id": previous});
+        let path = format!("/v1/responses/{path}");
+        ask(strait.address, "key-a", "POST", &path, Some(&body))
+    };
+    let said = "word ".repeat(100);
+    let kept = create(strait.address, json!({"model": "near", "input": said})).json();
+    let tokens = |previous: &Value| {
+        let counted = about("input_tokens", previous).json();
+        counted["input_tokens"].as_u64().unwrap()
+    };
+    assert!(tokens(&kept["id"]) > tokens(&Value::Null) + 200);
+
+    let compacted = about("compact", &kept["id"]).json();
+    assert_eq!(compacted["object"], "response.compaction");
+    let mut output = compacted["output"].as_array().unwrap().clone();
+    assert_eq!(output[0]["content"][0]["text"], said);
+    assert_eq!(output.last().unwrap()["type"], "compaction");
+    output.push(json!({"type": "message", "role": "user", "content": "on"}));
+    let on = create(strait.address, json!({"model": "near", "input": output})).json();
+    assert_eq!(text_of(&on), "4: on");
+
+    for path in ["input_tokens", "compact"] {
+        let lost = about(path, &json!("resp_lost"));
+        let code = &lost.json()["error"]["code"];
+        assert_eq!(
+            (lost.status, code),
+            (400, &json!("previous_response_not_found"))
+        );
+    }
+}
+
+#[test]
 fn a_conversation_goes_on_on_another_process() {
     let provider = Provider::answering(counts);
     for store in Store::each() {
@@ -337,21 +371,9 @@ fn clients_until_killed(address: SocketAddr, stream: bool) -> Vec<Value> {
 
 #[test]
 fn openai_for_python_keeps_and_continues() {
-    let Some(python) = python() else {
-        return skip("no Python with venv and pip, so no SDK for Python");
-    };
     for driver in DRIVERS {
         let provider = Provider::answering(counts);
         let strait = start(&provider, driver, &Store::file());
-        let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/stored_suite.py");
-        let mut command = Command::new(python);
-        command
-            .arg(suite)
-            .arg(format!("http://{}/v1", strait.address));
-        let output = asking(&mut command, "key-a").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let why = String::from_utf8_lossy(&output.stderr);
-        let good = said.lines().filter(|l| l.starts_with("ok ")).count();
-        assert!(output.status.success() && good >= 6, "{said}\n{why}");
+        sdk::run_suite("stored_suite.py", strait.address, "key-a", 6);
     }
 }

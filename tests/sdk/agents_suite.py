@@ -7,7 +7,6 @@ provider behind Strait is scripted in tests/it/sdk_script.rs.
 
 import asyncio
 import sys
-import traceback
 
 import openai
 from agents import (
@@ -31,6 +30,8 @@ from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
+from scenarios import SCENARIOS, equal, failed
+
 set_tracing_disabled(True)
 client = AsyncOpenAI(base_url=sys.argv[-1], max_retries=0, timeout=20)
 MODELS = {"responses": OpenAIResponsesModel, "chat": OpenAIChatCompletionsModel}
@@ -38,7 +39,6 @@ DEGREES = {"Oslo": "12 degrees", "Århus": "9 degrees"}
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
-SCENARIOS = []
 
 
 class Person(BaseModel):
@@ -55,10 +55,6 @@ def scenario(*apis):
         return function
 
     return register
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
 
 
 def agent(api, model="chat", **more):
@@ -321,18 +317,16 @@ async def refusal(api, stream):
 
 
 async def main():
-    failed = 0
+    bad = 0
     for name, act in SCENARIOS:
         try:
             await act()
             print("ok", name)
         except Exception as error:
-            failed += 1
-            at = traceback.extract_tb(error.__traceback__)
-            lines = [str(f.lineno) for f in at if f.filename == __file__]
-            print(f"FAIL {name}: {type(error).__name__}: {error} (lines {', '.join(lines)})")
+            bad += 1
+            failed(name, error)
     await client.close()
-    return failed
+    return bad
 
 
 sys.exit(asyncio.run(main()) > 0)

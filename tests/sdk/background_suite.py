@@ -7,22 +7,13 @@ never ends where it is asked to wait.
 
 import sys
 import time
-import traceback
 
 from openai import OpenAI
 
+from scenarios import equal, main, scenario
+
 client = OpenAI(base_url=sys.argv[-1], max_retries=0, timeout=20)
-SCENARIOS = []
 WORDS = "".join(f"word {n}, " for n in range(40))
-
-
-def scenario(function):
-    SCENARIOS.append(function)
-    return function
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
 
 
 def say(text, **more):
@@ -62,20 +53,6 @@ def followed_and_resumed():
     equal(rest[-1].type, "response.completed")
     equal(rest[-1].response.output_text, WORDS)
     equal("".join(e.delta for e in rest if e.type == "response.output_text.delta"), WORDS)
-
-
-def main():
-    failed = 0
-    for act in SCENARIOS:
-        try:
-            act()
-            print("ok", act.__name__)
-        except Exception as error:
-            failed += 1
-            at = traceback.extract_tb(error.__traceback__)
-            lines = [str(f.lineno) for f in at if f.filename == __file__]
-            print(f"FAIL {act.__name__}: {type(error).__name__}: {error} (lines {', '.join(lines)})")
-    sys.exit(failed > 0)
 
 
 main()

@@ -6,31 +6,13 @@ messages it was given, and the last of them.
 """
 
 import sys
-import traceback
 
 import openai
 from openai import OpenAI
 
+from scenarios import equal, fails, main, scenario
+
 client = OpenAI(base_url=sys.argv[-1], max_retries=0, timeout=20)
-SCENARIOS = []
-
-
-def scenario(function):
-    SCENARIOS.append(function)
-    return function
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
-
-
-def fails(kind, act):
-    try:
-        got = act()
-    except openai.OpenAIError as error:
-        assert type(error) is kind, f"{type(error).__name__} is not {kind.__name__}: {error}"
-        return error
-    raise AssertionError(f"no error, but {got!r}")
 
 
 def say(text, **more):
@@ -96,20 +78,6 @@ def no_synchronous_response_is_cancelled():
     error = fails(openai.BadRequestError, lambda: client.responses.cancel(said.id))
     assert "Cannot cancel a synchronous response." in error.message, error.message
     fails(openai.BadRequestError, lambda: client.responses.retrieve(said.id, stream=True))
-
-
-def main():
-    failed = 0
-    for act in SCENARIOS:
-        try:
-            act()
-            print("ok", act.__name__)
-        except Exception as error:
-            failed += 1
-            at = traceback.extract_tb(error.__traceback__)
-            lines = [str(f.lineno) for f in at if f.filename == __file__]
-            print(f"FAIL {act.__name__}: {type(error).__name__}: {error} (lines {', '.join(lines)})")
-    sys.exit(failed > 0)
 
 
 main()

@@ -9,12 +9,12 @@ import base64
 import json
 import os
 import sys
-import traceback
 
 import openai
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from scenarios import SCENARIOS, equal, fails, run, scenario
 from weather import WEATHER
 
 BASE = sys.argv[-1]
@@ -44,34 +44,12 @@ class get_weather(BaseModel):
     city: str
 
 
-SCENARIOS = []
-
-
-def scenario(function):
-    SCENARIOS.append((function.__name__, function))
-    return function
-
-
 def both(function):
     """A scenario that holds for a stream and for an object."""
     for stream in (True, False):
         name = f"{function.__name__}_{'streamed' if stream else 'whole'}"
         SCENARIOS.append((name, lambda stream=stream: function(stream)))
     return function
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
-
-
-def fails(kind, act):
-    """The error that `act` raises, of exactly this class."""
-    try:
-        got = act()
-    except openai.OpenAIError as error:
-        assert type(error) is kind, f"{type(error).__name__} is not {kind.__name__}: {error}"
-        return error
-    raise AssertionError(f"no error, but {got!r}")
 
 
 def cue(name):
@@ -892,21 +870,10 @@ def input_tokens_are_estimated():
 LOOP = asyncio.new_event_loop()
 
 
-def main():
-    failed = 0
-    for name, act in SCENARIOS:
-        if ONLY is not None and "chat" not in name or name in SKIP:
-            continue
-        try:
-            act()
-            print("ok", name)
-        except Exception as error:
-            failed += 1
-            at = traceback.extract_tb(error.__traceback__)
-            lines = [str(f.lineno) for f in at if f.filename == __file__]
-            print(f"FAIL {name}: {type(error).__name__}: {error} (lines {', '.join(lines)})")
-    LOOP.run_until_complete(aclient.close())
-    sys.exit(failed > 0)
+def wanted(name):
+    return (ONLY is None or "chat" in name) and name not in SKIP
 
 
-main()
+bad = run(wanted)
+LOOP.run_until_complete(aclient.close())
+sys.exit(bad)

@@ -1,5 +1,6 @@
 //! What every database has to do, asked of each.
 
+#[path = "../../../tests/it/cluster.rs"]
 mod cluster;
 mod postgres;
 mod suite;

@@ -1,23 +1,23 @@
-//! A PostgreSQL server of our own, for as long as a test runs.
+//! A PostgreSQL server of our own, for as long as a test runs. The tests of the store's backends
+//! use this file, too.
 
-use super::*;
-use crate::auth::secret::Secret;
-use crate::config::Database;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Whom the server runs as where the tests run as root, which it refuses: nobody.
 const NOBODY: u32 = 65_534;
 
-pub(super) struct Cluster {
-    dir: PathBuf,
+pub struct Cluster {
+    /// Also of its Unix socket.
+    pub dir: PathBuf,
+    pub port: u16,
     programs: PathBuf,
-    port: u16,
     server: Option<Child>,
 }
 
@@ -41,41 +41,37 @@ fn give_away(path: &Path) {
     }
 }
 
+/// Not under Cargo's directory: whom the server runs as may not get that far.
+fn fresh_dir() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("strait-cluster-{}-{n}", std::process::id());
+    let dir = std::env::temp_dir().join(name);
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir(&dir).unwrap();
+    give_away(&dir);
+    dir
+}
+
 impl Cluster {
-    /// A server with nothing in it; `None` where PostgreSQL is not installed.
-    pub(super) fn start() -> Option<Cluster> {
+    /// A server with nothing in it, which speaks TLS to who wants it; `None` where PostgreSQL is
+    /// not installed.
+    pub fn start() -> Option<Cluster> {
         let programs = programs()?;
-        let dir = std::env::temp_dir().join(format!("strait-cluster-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
-        give_away(&dir);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut cluster = Cluster {
-            dir,
+            dir: fresh_dir(),
+            port: free.local_addr().unwrap().port(),
             programs,
-            port: TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port(),
             server: None,
         };
+        drop(free);
         let mut initdb = cluster.command("initdb");
-        initdb.args([
-            "--no-sync",
-            "-A",
-            "trust",
-            "-U",
-            "strait",
-            "-E",
-            "UTF8",
-            "-D",
-        ]);
+        initdb.args(["--no-sync", "--auth=trust", "--username=strait"]);
+        initdb.args(["--encoding=UTF8", "-D"]);
         let output = initdb.arg(cluster.dir.join("db")).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
         let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         fs::write(cluster.ca_file(), issued.cert.pem()).unwrap();
         let key = cluster.dir.join("key.pem");
@@ -86,8 +82,14 @@ impl Cluster {
         Some(cluster)
     }
 
-    pub(super) fn ca_file(&self) -> PathBuf {
+    /// Its certificate, which is its own authority.
+    pub fn ca_file(&self) -> PathBuf {
         self.dir.join("ca.pem")
+    }
+
+    /// Where its database `name` is; `host` is a name, or its directory with `/` as `%2F`.
+    pub fn url(&self, host: &str, name: &str) -> String {
+        format!("postgres://strait@{host}:{}/{name}", self.port)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -100,7 +102,7 @@ impl Cluster {
     }
 
     /// Starts the server, and waits until it takes connections.
-    pub(super) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.dir.join("db"));
         let settings = [
@@ -127,35 +129,12 @@ impl Cluster {
     }
 
     /// Stops the server at once, connections and all.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         if let Some(mut server) = self.server.take() {
             let pid = server.id().to_string();
             let told = Command::new("kill").args(["-s", "INT", &pid]).status();
             assert!(told.unwrap().success());
             server.wait().unwrap();
-        }
-    }
-
-    /// A database of its own for a test, reached by the Unix socket.
-    pub(super) fn world(&self, name: &str) -> PostgresWorld {
-        let admin = self.database("postgres", false);
-        let mut client = connect(&admin);
-        let create = format!("CREATE DATABASE {name}");
-        client.batch_execute(&create).unwrap();
-        PostgresWorld(self.database(name, false))
-    }
-
-    /// By TCP if `tls`.
-    pub(super) fn database(&self, name: &str, tls: bool) -> Database {
-        let host = match tls {
-            true => "localhost".to_owned(),
-            false => self.dir.display().to_string().replace('/', "%2F"),
-        };
-        let url = format!("postgres://strait@{host}:{}/{name}", self.port);
-        Database {
-            url: Secret::new(url),
-            shown: format!("postgres://test/{name}"),
-            tls,
         }
     }
 }
@@ -164,22 +143,5 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end();
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn connect(database: &Database) -> ::postgres::Client {
-    ::postgres::Client::connect(database.url.expose(), ::postgres::NoTls).unwrap()
-}
-
-pub(super) struct PostgresWorld(pub(super) Database);
-
-impl World for PostgresWorld {
-    fn backend(&self, terms: Terms) -> Box<dyn Backend> {
-        Box::new(Postgres::new(&self.0, None, terms).unwrap())
-    }
-
-    fn age_of_tomorrow(&self) {
-        let update = "UPDATE strait_schema SET version = version + 1";
-        connect(&self.0).batch_execute(update).unwrap();
     }
 }
