@@ -121,3 +121,6 @@ pub const RESPONSE_ID_BYTES_MAX: usize = 128;
 /// A background response whose worker has given no sign for this long has failed: the process is
 /// gone.
 pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
+/// Most responses in the background at once, in a process: each holds its request, of up to
+/// [`BODY_BYTES_MAX`], and a connection to its provider.
+pub const BACKGROUND_MAX: usize = 1024;

@@ -10,6 +10,7 @@
 //! told to leave off when the store says that a client wants no more of it.
 
 mod record;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::http::head::RequestHead;
 use crate::ledger::stored::{Ask, Event, Reply, Status, Stored};
 use crate::limits;
 use record::Record;
+pub(super) use room::Room;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +40,8 @@ pub(super) struct Job {
     pub entropy: [u8; 32],
     /// The response as it was answered: `queued`.
     pub queued: Stored,
+    /// Its place among those in the background.
+    pub room: Room,
 }
 
 /// What the store was asked and has not answered.
@@ -69,6 +73,7 @@ pub struct Background {
     pause_until: Instant,
     last: Instant,
     outcome: Outcome,
+    _room: Room,
 }
 
 /// Whether there is something left to do.
@@ -115,6 +120,7 @@ impl Background {
             pause_until: now,
             last: now,
             outcome: Outcome::Open,
+            _room: job.room,
         }
     }
 

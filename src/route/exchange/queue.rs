@@ -7,7 +7,7 @@ use crate::json::{Tape, Value};
 use crate::ledger::stored::{Ask, Reply, Status, Stored};
 use crate::responses::items::{self, Input};
 use crate::route::attempt::Attempt;
-use crate::route::background::{Background, Job};
+use crate::route::background::{Background, Job, Room};
 use crate::route::log::Kept;
 use crate::route::machine::Action;
 use crate::route::{prepare, stored};
@@ -44,6 +44,7 @@ impl Exchange {
             "stream",
             "stream_options",
         ];
+        let room = Room::take()?;
         let mut own = Vec::new();
         Input::of(request)?.append_to(&mut own);
         let own = request.get("input").map(|_| own.as_slice());
@@ -66,6 +67,7 @@ impl Exchange {
             previous: keeping.previous.take(),
             entropy: seed_of(self.entropy, u32::MAX),
             queued: queued.clone(),
+            room,
         }));
         self.ask_store(Ask::Put(Box::new(queued)), Phase::Queueing);
         Ok(())
