@@ -1,4 +1,6 @@
 //! What is kept beyond an exchange: pure types, no files, sockets or clocks.
 
 pub mod ending;
+pub mod record;
 pub mod stored;
+pub mod usage;

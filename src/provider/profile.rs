@@ -1,5 +1,6 @@
 //! A provider's dialect as a record of facts, read from a profile file.
 
+use crate::ledger::usage::Usage;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -297,6 +298,22 @@ pub struct Price {
     pub cache_write: Option<f64>,
     /// Output tokens, reasoning included.
     pub output: f64,
+}
+
+impl Price {
+    /// What an answer cost, in billionths of a US dollar. Where a provider has no price of its own
+    /// for what touches its cache, that costs as much as other input.
+    pub fn nanos(&self, usage: &Usage) -> u64 {
+        let cached = usage.cached.min(usage.input);
+        let written = usage.cache_write.min(usage.input - cached);
+        let plain = usage.input - cached - written;
+        let dollars_per_million = plain as f64 * self.input
+            + cached as f64 * self.cached.unwrap_or(self.input)
+            + written as f64 * self.cache_write.unwrap_or(self.input)
+            + usage.output as f64 * self.output;
+        // A dollar per million tokens is a thousand nano-dollars a token; `as` saturates.
+        (dollars_per_million * 1e3).round() as u64
+    }
 }
 
 impl Default for Profile {

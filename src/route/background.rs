@@ -16,7 +16,7 @@ mod tests;
 
 use super::conversation::Create;
 use super::exchange::Exchange;
-use super::machine::{Action, Input, Machine};
+use super::machine::{Action, Input, Machine, Note};
 use crate::config::Snapshot;
 use crate::http::head::RequestHead;
 use crate::ledger::stored::{Ask, Event, Reply, Status, Stored};
@@ -301,12 +301,14 @@ impl Machine for Background {
         false
     }
 
-    fn record(&self) -> String {
+    fn record(&mut self) -> Note {
         let said = match self.outcome {
             Outcome::Open | Outcome::Lost => "failed",
             Outcome::Kept => "yes",
             Outcome::Unwanted => "unwanted",
         };
-        format!("{} background={said}", self.inner.record())
+        let mut record = self.inner.take_record();
+        record.background = Some(said);
+        Note::Exchange(record)
     }
 }

@@ -15,7 +15,7 @@ mod history;
 mod tests;
 
 use super::exchange::Exchange;
-use super::machine::{Action, Input, Machine};
+use super::machine::{Action, Input, Machine, Note};
 use crate::config::Snapshot;
 use crate::error::Error;
 use crate::http::head::{BodyKind, Headers, RequestHead};
@@ -140,7 +140,7 @@ impl Conversation {
 
     /// The response under way is over.
     fn end(&mut self) -> Action {
-        let Some(exchange) = self.exchange.take() else {
+        let Some(mut exchange) = self.exchange.take() else {
             return Action::Wait;
         };
         match exchange.response() {
@@ -149,7 +149,7 @@ impl Conversation {
         }
         self.resting_since = self.last;
         self.heard = self.last;
-        Action::Record(exchange.record())
+        Action::Record(exchange.take_record())
     }
 
     fn close(&mut self, code: CloseCode, why: &str, outcome: &'static str) {
@@ -284,7 +284,7 @@ impl Machine for Conversation {
         self.exchange.is_none() && self.waiting.is_none()
     }
 
-    fn record(&self) -> String {
+    fn record(&mut self) -> Note {
         let took = self.last.duration_since(self.started).as_millis();
         let mut line = format!(
             "websocket outcome={} ms={took} requests={}",
@@ -293,7 +293,7 @@ impl Machine for Conversation {
         if let Some(violation) = self.connection.violation() {
             line.push_str(&format!(" detail=\"{violation}\""));
         }
-        line
+        Note::Line(line)
     }
 }
 

@@ -14,6 +14,7 @@ mod ask;
 mod count;
 mod follow;
 mod keep;
+mod note;
 mod queue;
 mod websocket;
 
@@ -22,10 +23,9 @@ use super::answer::{Framing, Transport};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
-use super::log::Log;
 pub use super::login::Ask;
 use super::login::{self, Next, Showing};
-pub use super::machine::{Action, Input, Machine};
+pub use super::machine::{Action, Input, Machine, Note};
 use super::origin;
 use super::prepare::Order;
 use crate::auth::chatgpt::Credential;
@@ -35,6 +35,7 @@ use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::json::{Tape, Value};
+use crate::ledger::record::Record;
 use crate::limits;
 use keep::Keeping;
 use std::collections::VecDeque;
@@ -96,7 +97,9 @@ pub struct Exchange {
     deadline: Option<Instant>,
     out: Vec<u8>,
     client_gone: bool,
-    log: Log,
+    record: Box<Record>,
+    /// When the try upstream that is under way began.
+    try_began: Instant,
 }
 
 impl Exchange {
@@ -128,6 +131,7 @@ impl Exchange {
         unix_s: u64,
         now: Instant,
     ) -> Self {
+        let record = note::begin(&head, &entropy);
         Exchange {
             decoder: BodyDecoder::new(head.body),
             endpoint: Endpoint::Health,
@@ -150,7 +154,8 @@ impl Exchange {
             deadline: Some(now + limits::CLIENT_READ_TIMEOUT),
             out: Vec::new(),
             client_gone: false,
-            log: Log::default(),
+            record,
+            try_began: now,
         }
     }
 
@@ -176,7 +181,7 @@ impl Exchange {
                 scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
             });
             match self.snapshot.authorize(presented) {
-                Ok(name) => self.log.key = name.unwrap_or_default().to_owned(),
+                Ok(name) => self.record.key = name.unwrap_or_default().to_owned(),
                 Err(()) => {
                     let message = "Incorrect or missing API key. Present one of Strait's client keys as a bearer token.";
                     return Err(Error::new(Source::Downstream, Kind::InvalidKey, message));
@@ -202,8 +207,8 @@ impl Exchange {
             return self.ask(question);
         }
         if !self.endpoint.needs_model() {
-            self.log.status = 200;
-            self.log.outcome = "answered";
+            self.record.status = 200;
+            self.record.outcome = "answered";
             local::answer(
                 self.endpoint,
                 &self.snapshot,
@@ -233,7 +238,7 @@ impl Exchange {
                 chain.retain(count::can_count);
             }
             self.chain = chain.into_iter();
-            self.log.model = model;
+            self.record.model = model;
         }
         if self.endpoint != Endpoint::Chat && self.asks_for_previous(request)? {
             self.body = body;
@@ -283,8 +288,8 @@ impl Exchange {
         let target = self
             .chain
             .next()
-            .ok_or_else(|| local::unknown_model(&self.log.model))?;
-        self.log.target = format!("{}/{}", target.provider.name, target.model);
+            .ok_or_else(|| local::unknown_model(&self.record.model))?;
+        self.try_begins(&target);
         match self.login.begin(target) {
             Next::Ask(ask) => {
                 self.ask_for_login(ask);
@@ -335,10 +340,10 @@ impl Exchange {
         request: Value<'_>,
         body: &[u8],
     ) -> Result<(), Error> {
-        self.log.attempts += 1;
-        let number = self.log.attempts;
+        // No two tries have the same number.
+        let number = self.record.tries.len().try_into().unwrap_or(u32::MAX);
         let attempt = Attempt::new(self.order(target, credential, request, body, number))?;
-        self.log.diagnose(&attempt);
+        note::diagnose(&mut self.record, &attempt);
         self.connect(attempt);
         Ok(())
     }
@@ -396,6 +401,7 @@ impl Exchange {
         if matches!(self.phase, Phase::Sending) {
             self.phase = Phase::Answering;
         }
+        self.record.upstream_bytes += bytes.len() as u64;
         self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
         // What was kept for another credential is not needed once there is output.
         let needed = self.body.is_empty() || self.chain.len() > 0 || self.is_kept();
@@ -468,6 +474,9 @@ impl Exchange {
             return;
         };
         let step = act(attempt, &mut self.out);
+        if attempt.committed() && self.record.first_event.is_none() {
+            self.record.first_event = Some(now.duration_since(self.started));
+        }
         if self.phase == Phase::Keeping {
             // Only the end of the upstream body is outstanding; it says nothing more.
             return;
@@ -483,12 +492,12 @@ impl Exchange {
     /// Everything was said to the client; only the upstream body's end may be outstanding.
     fn said(&mut self, now: Instant) {
         let Some(attempt) = &self.attempt else { return };
-        self.log.status = attempt.status();
-        self.log.outcome = attempt.outcome();
-        self.log.detail = attempt.detail().to_owned();
-        self.log.usage = attempt.usage();
-        self.log.diagnose(attempt);
-        if attempt.complete() {
+        self.record.status = attempt.status();
+        self.record.outcome = attempt.outcome();
+        self.record.detail = attempt.detail().to_owned();
+        let complete = attempt.complete();
+        self.note_end();
+        if complete {
             self.over();
         } else {
             self.phase = Phase::Tail;
@@ -501,8 +510,14 @@ impl Exchange {
     fn fail(&mut self, error: Error, now: Instant) {
         let committed = self.attempt.as_ref().is_some_and(Attempt::committed);
         let status = self.attempt.as_ref().map_or(0, Attempt::status);
+        self.try_ends(Some(&error));
         let error = match self.login.refused(status, error) {
-            Ok(ask) => return self.ask_for_login(ask),
+            Ok(ask) => {
+                if let Some(target) = self.login.target() {
+                    self.try_begins(&target);
+                }
+                return self.ask_for_login(ask);
+            }
             Err(error) => error,
         };
         if !committed && self.chain.len() > 0 && elsewhere_helps(&error) {
@@ -517,7 +532,7 @@ impl Exchange {
     fn give_up(&mut self, error: Error, now: Instant) {
         match &mut self.attempt {
             Some(attempt) if attempt.committed() => {
-                self.log.detail = error.to_string();
+                self.record.detail = error.to_string();
                 match attempt.abort(error, &mut self.out) {
                     Step::Held => self.hold(now),
                     _ => {
@@ -538,8 +553,8 @@ impl Exchange {
             return;
         }
         if self.phase != Phase::Over {
-            self.log.outcome = "client_gone";
-            self.log.usage = self.attempt.as_ref().and_then(Attempt::usage);
+            self.record.outcome = "client_gone";
+            self.note_end();
             self.over();
         }
     }
@@ -552,9 +567,9 @@ impl Exchange {
     }
 
     fn answer_error(&mut self, error: &Error) {
-        self.log.status = error.status();
-        self.log.outcome = error.label();
-        self.log.detail = error.message.clone();
+        self.record.status = error.status();
+        self.record.outcome = error.label();
+        self.record.detail = error.message.clone();
         let allow = [("allow", endpoint::methods(&self.head.path))];
         let more: &[_] = match error.kind {
             Kind::MethodNotAllowed => &allow,
@@ -587,6 +602,7 @@ impl Machine for Exchange {
                         self.refuse_request(&endpoint::too_large());
                         return bytes.len();
                     }
+                    self.record.request_bytes += data.len() as u64;
                     self.body.extend_from_slice(data);
                 }
                 Ok(Decoded::NeedMore) => return bytes.len(),
@@ -664,6 +680,7 @@ impl Machine for Exchange {
     }
 
     fn take_output(&mut self) -> Vec<u8> {
+        self.record.answer_bytes += self.out.len() as u64;
         std::mem::take(&mut self.out)
     }
 
@@ -686,8 +703,8 @@ impl Machine for Exchange {
         false
     }
 
-    fn record(&self) -> String {
-        self.log.line(&self.head, self.last - self.started)
+    fn record(&mut self) -> Note {
+        Note::Exchange(self.take_record())
     }
 }
 

@@ -154,7 +154,7 @@ pub(super) fn post(path: &str, length: usize) -> String {
     )
 }
 
-const ASK: &str = r#"{"model":"m","stream":true,"input":"hi"}"#;
+pub(super) const ASK: &str = r#"{"model":"m","stream":true,"input":"hi"}"#;
 
 #[test]
 fn a_stream_from_head_to_pool() {
@@ -183,11 +183,8 @@ fn a_stream_from_head_to_pool() {
     assert_eq!((peer.done, peer.released, peer.closed), (Some(true), 1, 0));
     assert_eq!(peer.terminals(), 1);
     assert!(peer.said().ends_with("0\r\n\r\n"));
-    assert!(
-        peer.exchange.record().contains("outcome=completed"),
-        "{}",
-        peer.exchange.record()
-    );
+    let record = peer.exchange.record().to_string();
+    assert!(record.contains("outcome=completed"), "{record}");
 }
 
 #[test]
@@ -428,7 +425,7 @@ fn a_login_is_shown_and_once_more_where_it_is_refused() {
     peer.bytes(refusal);
     assert_eq!((peer.asked.len(), peer.done), (2, Some(true)));
     assert!(peer.said().starts_with("HTTP/1.1 400 ") && peer.said().contains("codex login"));
-    assert!(peer.exchange.record().contains("attempts=2"));
+    assert!(peer.exchange.record().to_string().contains("attempts=2"));
 }
 
 #[test]

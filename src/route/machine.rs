@@ -5,8 +5,10 @@ use super::login::Ask;
 use crate::auth::chatgpt::Credential;
 use crate::config::Origin;
 use crate::error::Error;
+use crate::ledger::record::Record;
 use crate::ledger::stored::{self, Reply};
 use bytes::Bytes;
+use std::fmt;
 use std::time::Instant;
 
 /// What happened; one at a time, then drain [`Machine::poll`].
@@ -62,8 +64,8 @@ pub enum Action {
     /// Read from the client and call [`Machine::client_bytes`]; what else is awaited may happen
     /// meanwhile.
     ReadClient,
-    /// Write this line to the log.
-    Record(String),
+    /// Note this: an exchange is over.
+    Record(Box<Record>),
     /// Wait for bytes from upstream, for the client to leave, or for the deadline.
     Wait,
     /// Over. The client's connection may serve another request, or must be closed.
@@ -71,6 +73,25 @@ pub enum Action {
         /// Whether the client's connection may be used again.
         keep_alive: bool,
     },
+}
+
+/// What is noted of a machine that is over.
+#[derive(Debug)]
+pub enum Note {
+    /// An exchange.
+    Exchange(Box<Record>),
+    /// Anything else: a line for the log, `key=value` pairs, no secrets, no content.
+    Line(String),
+}
+
+impl fmt::Display for Note {
+    /// The line for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::Exchange(record) => f.write_str(&record.line()),
+            Note::Line(line) => f.write_str(line),
+        }
+    }
 }
 
 /// The life of a request, or of a connection with many. One [`Input`], then [`Machine::poll`]
@@ -102,6 +123,6 @@ pub trait Machine {
     /// Whether nothing is under way that a drain would wait for.
     fn rests(&self) -> bool;
 
-    /// One line for the log, once over: `key=value` pairs, no secrets, no content.
-    fn record(&self) -> String;
+    /// What is to be noted of it, once over.
+    fn record(&mut self) -> Note;
 }

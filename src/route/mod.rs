@@ -10,7 +10,6 @@ pub mod endpoint;
 pub mod exchange;
 mod identity;
 pub mod local;
-mod log;
 mod login;
 pub mod machine;
 #[cfg(test)]
@@ -27,3 +26,5 @@ mod ask_tests;
 mod exchange_tests;
 #[cfg(test)]
 mod keep_tests;
+#[cfg(test)]
+mod record_tests;

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::ledger::stored::Reply;
 use crate::limits;
 use crate::route::background::Background;
-use crate::route::machine::{Action, Input, Machine};
+use crate::route::machine::{Action, Input, Machine, Note};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -81,7 +81,10 @@ async fn relay<M: Machine>(worker: &Rc<Worker>, client: Audience<'_>, machine: &
         told_drain: false,
     };
     let keep_alive = relay.drive().await;
-    worker.journal.info(|| relay.machine.record());
+    match relay.machine.record() {
+        Note::Exchange(record) => worker.note(record),
+        Note::Line(line) => worker.journal.info(|| line),
+    }
     keep_alive && !relay.client.is_gone()
 }
 
@@ -132,8 +135,8 @@ impl<M: Machine> Relay<'_, M> {
                     }
                     true
                 }
-                Action::Record(line) => {
-                    self.worker.journal.info(|| line);
+                Action::Record(record) => {
+                    self.worker.note(record);
                     continue;
                 }
                 Action::Wait => false,

@@ -12,6 +12,7 @@ use super::store;
 use super::timer::{Timer, Timers};
 use super::wire;
 use crate::config::Snapshot;
+use crate::ledger::record::Record;
 use futures_channel::oneshot;
 use monoio::net::TcpListener;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -114,6 +115,11 @@ impl Worker {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
         bytes
+    }
+
+    /// Notes an exchange that is over.
+    pub(super) fn note(&self, record: Box<Record>) {
+        self.journal.info(|| record.line());
     }
 
     fn enter(&self, stage: Stage) {

@@ -19,6 +19,7 @@ use crate::auth::secret::SealKey;
 use crate::chat;
 use crate::error::{Error, Kind, Source};
 use crate::json::Tape;
+pub use crate::ledger::usage::Usage;
 use crate::provider::Profile;
 use crate::responses::tool::ToolTable;
 use crate::sse::{FeedError, Frames};
@@ -117,21 +118,6 @@ pub enum UpstreamEnd {
     Clean,
     /// Otherwise; the error is what the client is told.
     Broken(Error),
-}
-
-/// Token counts, as the Responses API counts them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Usage {
-    /// All input tokens.
-    pub input: u64,
-    /// Of these, read from the provider's cache.
-    pub cached: u64,
-    /// Of these, written to the provider's cache.
-    pub cache_write: u64,
-    /// All output tokens, reasoning included.
-    pub output: u64,
-    /// Of these, reasoning.
-    pub reasoning: u64,
 }
 
 /// The event machine: one upstream stream becomes one downstream stream.

@@ -176,11 +176,8 @@ fn it_is_answered_at_once_and_worked_on_behind() {
     }
     // It was not asked for as a stream.
     assert_eq!(resumed(id, None, &mut store).answered().0, 400);
-    assert!(
-        work.machine.record().contains("background=yes"),
-        "{}",
-        work.machine.record()
-    );
+    let record = work.machine.record().to_string();
+    assert!(record.contains("background=yes"), "{record}");
     let mut next = ask(&body.replace(
         "\"background\":true",
         &format!("\"previous_response_id\":{id:?}"),
@@ -257,7 +254,12 @@ fn whoever_cancels_ends_the_provider_too() {
     work.finish(&mut store);
     assert!(work.now - begun <= limits::BACKGROUND_SIGN_EVERY);
     assert_eq!(work.closed, 1);
-    assert!(work.machine.record().contains("background=unwanted"));
+    assert!(
+        work.machine
+            .record()
+            .to_string()
+            .contains("background=unwanted")
+    );
     assert_eq!(get(&mut store, "GET", &path).1["status"], "cancelled");
     // Whoever follows is told.
     follow(&mut peer, &mut store);
@@ -335,7 +337,12 @@ fn without_the_store_it_gives_up_as_all_others_think_it_has() {
     let took = work.now - begun;
     assert!(took >= limits::BACKGROUND_SILENCE && took < 2 * limits::BACKGROUND_SILENCE);
     assert_eq!(work.closed, 1);
-    assert!(work.machine.record().contains("background=failed"));
+    assert!(
+        work.machine
+            .record()
+            .to_string()
+            .contains("background=failed")
+    );
 }
 
 #[test]

@@ -47,8 +47,8 @@ impl Exchange {
             (_, Reply::Failed(why)) => return Err(stored::failed(&why)),
             _ => return Err(stored::not_found(id)),
         };
-        self.log.status = 200;
-        self.log.outcome = "answered";
+        self.record.status = 200;
+        self.record.outcome = "answered";
         self.framing
             .whole(&mut self.out, 200, "application/json", &[], &body);
         self.over();

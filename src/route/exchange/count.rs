@@ -22,8 +22,8 @@ impl Exchange {
         let fields = [("x-strait-estimate", "input_tokens")];
         self.framing
             .whole(&mut self.out, 200, "application/json", &fields, &body);
-        self.log.status = 200;
-        self.log.outcome = "estimated";
+        self.record.status = 200;
+        self.record.outcome = "estimated";
         self.over();
         Ok(())
     }

@@ -23,8 +23,8 @@ pub(super) struct Follow {
 impl Exchange {
     /// Begins to tell the events behind number `after`.
     pub(super) fn follow(&mut self, response: Stored, after: Option<u64>) {
-        self.log.status = 200;
-        self.log.outcome = "open";
+        self.record.status = 200;
+        self.record.outcome = "open";
         self.framing
             .stream_head(&mut self.out, 200, "text/event-stream", &[]);
         let keeping = self.keeping.get_or_insert_default();
@@ -119,7 +119,7 @@ impl Exchange {
         self.framing.end(&mut self.out, begin);
         match end {
             Some(outcome) => {
-                self.log.outcome = outcome;
+                self.record.outcome = outcome;
                 self.end_stream();
             }
             None => self.ask_for_events(),
@@ -147,7 +147,7 @@ impl Exchange {
         let begin = self.framing.begin(&mut self.out);
         write_event(&mut self.out, kind, &event);
         self.framing.end(&mut self.out, begin);
-        self.log.outcome = outcome;
+        self.record.outcome = outcome;
         self.end_stream();
     }
 
@@ -162,7 +162,7 @@ impl Exchange {
     /// Ends the stream without an end of the response: the client comes again with the number of
     /// the last event.
     fn leave_off(&mut self, outcome: &'static str) {
-        self.log.outcome = outcome;
+        self.record.outcome = outcome;
         self.framing.keep_alive = false;
         self.framing.last(&mut self.out);
         self.over();

@@ -5,6 +5,7 @@ use super::follow::Follow;
 use super::{Exchange, Phase, seed_of};
 use crate::error::Error;
 use crate::json::{Tape, Value};
+use crate::ledger::record::Kept;
 use crate::ledger::stored::{Ask, Key, Reply, Status, Stored};
 use crate::limits;
 use crate::provider::profile::Wire;
@@ -12,7 +13,6 @@ use crate::responses::items::{self, Input};
 use crate::route::attempt::Attempt;
 use crate::route::background::Job;
 use crate::route::endpoint::Endpoint;
-use crate::route::log::Kept;
 use crate::route::machine::Action;
 use crate::route::{local, stored};
 use crate::translate::snapshot::Place;
@@ -57,7 +57,7 @@ impl Exchange {
     pub(super) fn key(&self, id: &str) -> Key {
         Key {
             id: id.to_owned(),
-            owner: self.log.key.clone(),
+            owner: self.record.key.clone(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Exchange {
             return;
         }
         let wanted = self.snapshot.store.keeps();
-        self.log.kept = Some(Kept::No);
+        self.record.kept = Some(Kept::No);
         if wanted {
             self.keeping.get_or_insert_default().wanted = true;
         }
@@ -125,7 +125,7 @@ impl Exchange {
             Phase::Keeping => match reply {
                 Reply::Kept => self.release(Kept::Yes, now),
                 Reply::Failed(why) => {
-                    self.log.detail = format!("The response was not kept: {why}.");
+                    self.record.detail = format!("The response was not kept: {why}.");
                     self.release(Kept::Failed, now);
                 }
                 _ => self.release(Kept::No, now),
@@ -151,7 +151,7 @@ impl Exchange {
     pub(super) fn store_is_late(&mut self, now: Instant) {
         match self.phase {
             Phase::Keeping => {
-                self.log.detail = "The store did not answer in time.".to_owned();
+                self.record.detail = "The store did not answer in time.".to_owned();
                 self.release(Kept::Late, now);
             }
             _ => self.answer_error(&stored::late()),
@@ -234,15 +234,15 @@ impl Exchange {
 
     /// Says the last piece.
     fn release(&mut self, kept: Kept, now: Instant) {
-        self.log.kept = Some(kept);
-        let detail = std::mem::take(&mut self.log.detail);
+        self.record.kept = Some(kept);
+        let detail = std::mem::take(&mut self.record.detail);
         if let Some(attempt) = &mut self.attempt {
             attempt.release(kept == Kept::Yes, &mut self.out);
         }
         self.phase = Phase::Answering;
         self.said(now);
         if !detail.is_empty() {
-            self.log.detail = detail;
+            self.record.detail = detail;
         }
     }
 }

@@ -4,11 +4,11 @@
 use super::{Exchange, Phase, seed_of};
 use crate::error::{Error, Kind, Source};
 use crate::json::{Tape, Value};
+use crate::ledger::record::Kept;
 use crate::ledger::stored::{Ask, Reply, Status, Stored};
 use crate::responses::items::{self, Input};
 use crate::route::attempt::Attempt;
 use crate::route::background::{Background, Job, Room};
-use crate::route::log::Kept;
 use crate::route::machine::Action;
 use crate::route::{prepare, stored};
 use crate::translate::snapshot::Place;
@@ -109,13 +109,13 @@ impl Exchange {
             _ => return Err(stored::failed("it did not take the response")),
         }
         let queued = job.queued.clone();
-        self.log.kept = Some(Kept::Yes);
+        self.record.kept = Some(Kept::Yes);
         let work = Background::new(*job, self.last);
         match queued.streamed && !self.client_gone {
             true => self.follow(queued, None),
             false => {
-                self.log.status = 200;
-                self.log.outcome = "queued";
+                self.record.status = 200;
+                self.record.outcome = "queued";
                 self.framing.whole(
                     &mut self.out,
                     200,

@@ -47,6 +47,7 @@ impl Exchange {
             if create.previous.is_some() {
                 exchange.keeping.get_or_insert_default().previous = create.previous;
             }
+            exchange.record.request_bytes = create.body.len() as u64;
             exchange.route(create.body)
         });
         if let Err(error) = begun {
@@ -57,7 +58,7 @@ impl Exchange {
 
     /// The connection behind a handshake that was accepted.
     pub fn into_conversation(self) -> Option<Box<Conversation>> {
-        let changed = self.endpoint == Endpoint::WebSocket && self.log.status == 101;
+        let changed = self.endpoint == Endpoint::WebSocket && self.record.status == 101;
         (changed && !self.client_gone).then(|| {
             Box::new(Conversation::new(
                 self.snapshot,
@@ -71,7 +72,7 @@ impl Exchange {
 
     /// The id of the response that the client got to its end, and its items, comma separated.
     pub(in crate::route) fn response(&self) -> Option<(Cow<'_, [u8]>, &[u8])> {
-        if self.endpoint == Endpoint::WarmUp && self.log.status == 200 {
+        if self.endpoint == Endpoint::WarmUp && self.record.status == 200 {
             let id = prepare::response_id(&seed_of(self.entropy, 0));
             return Some((Cow::Owned(id.into_bytes()), b""));
         }
@@ -98,8 +99,8 @@ impl Exchange {
             ("sec-websocket-accept", &accept),
         ];
         write_response(&mut self.out, 101, &fields);
-        self.log.status = 101;
-        self.log.outcome = "websocket";
+        self.record.status = 101;
+        self.record.outcome = "websocket";
         self.over();
         Ok(())
     }
@@ -109,8 +110,8 @@ impl Exchange {
         let seed = seed_of(self.entropy, 0);
         let mut translator = prepare::warm_up(request, &self.head, self.place(), seed, self.unix_s);
         translator.say_nothing(&mut self.out);
-        self.log.status = 200;
-        self.log.outcome = "warmed_up";
+        self.record.status = 200;
+        self.record.outcome = "warmed_up";
         self.over();
     }
 }

@@ -1,0 +1,97 @@
+//! What an exchange notes of itself while it lives.
+
+use super::{Attempt, Exchange};
+use crate::config::Target;
+use crate::error::Error;
+use crate::http::head::RequestHead;
+use crate::json::write;
+use crate::ledger::record::{Record, Try};
+use crate::translate::diagnostic::Diagnostic;
+
+/// Bytes after which a record lists no further diagnostics.
+const DIAGNOSTICS_BYTES: usize = 1024;
+
+/// A record that knows only who asks.
+pub(super) fn begin(head: &RequestHead, entropy: &[u8; 32]) -> Box<Record> {
+    let digest = ring::digest::digest(&ring::digest::SHA256, entropy);
+    let mut id = String::with_capacity(36);
+    id.push_str("req_");
+    write::hex(&mut id, &digest.as_ref()[..16]);
+    let field = |name| head.headers.get(name).unwrap_or_default().to_owned();
+    Box::new(Record {
+        id,
+        session: field("session-id"),
+        thread: field("thread-id"),
+        ..Record::default()
+    })
+}
+
+/// Notes what was dropped or changed.
+pub(super) fn diagnose(record: &mut Record, attempt: &Attempt) {
+    let noted = &mut record.diagnostics;
+    noted.clear();
+    for Diagnostic { code, path, .. } in attempt.diagnostics() {
+        if noted.len() > DIAGNOSTICS_BYTES {
+            return noted.push_str(", …");
+        }
+        if !noted.is_empty() {
+            noted.push_str(", ");
+        }
+        noted.push_str(code);
+        noted.push(' ');
+        noted.push_str(path);
+    }
+}
+
+impl Exchange {
+    /// Another try upstream begins.
+    pub(super) fn try_begins(&mut self, target: &Target) {
+        self.try_began = self.last;
+        self.record.tries.push(Try {
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            ..Try::default()
+        });
+    }
+
+    /// The try upstream is over, for whatever reason.
+    pub(super) fn try_ends(&mut self, error: Option<&Error>) {
+        if let Some(last) = self.record.tries.last_mut() {
+            last.status = self.attempt.as_ref().map_or(0, Attempt::status);
+            last.error = error.map_or("", Error::label);
+            last.took = self.last.duration_since(self.try_began);
+        }
+    }
+
+    /// The try upstream was the last: notes what it came to.
+    pub(super) fn note_end(&mut self) {
+        let Some(attempt) = &self.attempt else { return };
+        diagnose(&mut self.record, attempt);
+        let failed = self
+            .record
+            .tries
+            .last()
+            .is_some_and(|t| !t.error.is_empty());
+        let target = attempt.target();
+        let model = target.provider.profile.model(&target.model);
+        let price = model.and_then(|model| model.price);
+        self.record.usage = attempt.usage();
+        self.record.cost_nanos = self.record.usage.zip(price).map(|(u, p)| p.nanos(&u));
+        if !failed {
+            self.try_ends(None);
+        }
+    }
+
+    /// Takes the record away: the exchange is over.
+    pub(in crate::route) fn take_record(&mut self) -> Box<Record> {
+        let mut record = std::mem::take(&mut self.record);
+        // A conversation may go on from here.
+        self.record.status = record.status;
+        record.method.clone_from(&self.head.method);
+        record.path.clone_from(&self.head.path);
+        record.asks_model = self.endpoint.needs_model();
+        record.streamed = self.attempt.as_ref().is_some_and(Attempt::committed);
+        record.took = self.last.duration_since(self.started);
+        record
+    }
+}

@@ -1,0 +1,77 @@
+//! What is noted of an exchange.
+
+use super::exchange_tests::{ASK, Peer, SSE};
+use super::machine::{Machine, Note};
+use crate::config;
+use crate::ledger::record::Record;
+use std::time::Duration;
+
+fn taken(peer: &mut Peer) -> Box<Record> {
+    match peer.exchange.record() {
+        Note::Exchange(record) => record,
+        Note::Line(line) => panic!("{line}"),
+    }
+}
+
+#[test]
+fn an_answer_is_noted_with_its_times_sizes_tokens_and_cost() {
+    let env = |name: &str| (name == "DEEPSEEK_API_KEY").then(|| "sk-d".to_owned());
+    let snapshot = config::from_env(&env).unwrap();
+    let body = r#"{"model":"deepseek/deepseek-v4-pro","stream":true,"input":"hi"}"#;
+    let head = format!(
+        "POST /v1/responses HTTP/1.1\r\nhost: strait\r\nsession-id: s-1\r\nthread-id: t-1\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut peer = Peer::with(snapshot, &head, body.as_bytes());
+    peer.connected();
+    peer.now += Duration::from_millis(30);
+    peer.bytes(SSE);
+    peer.text("hel");
+    peer.now += Duration::from_millis(70);
+    peer.chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"prompt_tokens_details":{"cached_tokens":400}}}"#);
+    peer.chunk("[DONE]");
+    peer.bytes("0\r\n\r\n");
+    let record = taken(&mut peer);
+    assert_eq!(
+        (record.session.as_str(), record.thread.as_str()),
+        ("s-1", "t-1")
+    );
+    assert_eq!(
+        (record.method.as_str(), record.path.as_str()),
+        ("POST", "/v1/responses")
+    );
+    assert!(record.asks_model && record.streamed && record.id.starts_with("req_"));
+    assert_eq!(record.first_event, Some(Duration::from_millis(30)));
+    assert_eq!(record.took, Duration::from_millis(100));
+    assert_eq!(record.request_bytes, body.len() as u64);
+    assert_eq!(record.answer_bytes, peer.client.len() as u64);
+    assert!(record.upstream_bytes > 100);
+    let [only] = record.tries.as_slice() else {
+        panic!("{record:?}")
+    };
+    assert_eq!(
+        (only.provider.as_str(), only.model.as_str()),
+        ("deepseek", "deepseek-v4-pro")
+    );
+    assert_eq!((only.status, only.error), (200, ""));
+    assert_eq!(only.took, record.took);
+    // 600 × 1.32 + 400 × 0.044 + 10 × 3.96 dollars for a million.
+    assert_eq!(record.cost_nanos, Some(849_200));
+}
+
+#[test]
+fn a_failure_is_noted_with_its_reason() {
+    let mut peer = Peer::ask(ASK);
+    peer.connected();
+    peer.now += Duration::from_millis(5);
+    peer.bytes("HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\n{}");
+    let record = taken(&mut peer);
+    assert_eq!((record.status, record.outcome), (503, "overloaded"));
+    let [only] = record.tries.as_slice() else {
+        panic!("{record:?}")
+    };
+    assert_eq!((only.status, only.error), (503, "overloaded"));
+    assert_eq!(only.took, Duration::from_millis(5));
+    assert_eq!((record.first_event, record.cost_nanos), (None, None));
+}
