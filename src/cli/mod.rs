@@ -20,7 +20,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Exit code for mistakes in the command line or the configuration.
 const USAGE: u8 = 2;
@@ -174,38 +173,43 @@ fn with(config: &Config, act: impl FnOnce(&Snapshot) -> ExitCode) -> ExitCode {
     }
 }
 
-fn serve(options: Serve) -> ExitCode {
-    let mut snapshot = match load(&options.config) {
-        Ok(snapshot) => snapshot,
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::from(USAGE);
-        }
-    };
+/// The configuration with what the command line says instead.
+fn configured(options: &Serve) -> Result<Snapshot, String> {
+    let mut snapshot = load(&options.config)?;
     if snapshot.providers.is_empty() {
-        eprintln!(
+        return Err(
             "strait: no provider is configured. Mend: export DEEPSEEK_API_KEY, OPENAI_API_KEY or \
              OPENAI_COMPATIBLE_BASE_URL, run `codex login`, or write a strait.toml; \
              `strait demo` needs none."
+                .to_owned(),
         );
-        return ExitCode::from(USAGE);
     }
     if !options.listen.is_empty() {
         let beyond = options.listen.iter().find(|a| !a.ip().is_loopback());
         if let (Some(address), true) = (beyond, snapshot.keys.is_empty()) {
-            eprintln!(
+            return Err(format!(
                 "strait: --listen {address} is beyond loopback, and no client keys are set. \
                  Mend: add [[keys]] to strait.toml, or listen on 127.0.0.1."
-            );
-            return ExitCode::from(USAGE);
+            ));
         }
-        snapshot.listen = options.listen;
+        snapshot.listen = options.listen.clone();
     }
     match options.workers {
         Some(0) => snapshot.workers = std::thread::available_parallelism().map_or(1, |n| n.get()),
         Some(n) => snapshot.workers = n,
         None => {}
     }
+    Ok(snapshot)
+}
+
+fn serve(options: Serve) -> ExitCode {
+    let mut snapshot = match configured(&options) {
+        Ok(snapshot) => snapshot,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(USAGE);
+        }
+    };
     if let Err(e) = server::settle_store(&mut snapshot.store) {
         eprintln!("strait: {e}");
         return ExitCode::FAILURE;
@@ -213,7 +217,8 @@ fn serve(options: Serve) -> ExitCode {
     login::announce(&snapshot);
     let driver = options.driver.map(Into::into);
     match server::run(Options {
-        snapshot: Arc::new(snapshot),
+        snapshot,
+        reload: Some(Box::new(move || configured(&options))),
         driver,
         ready: None,
     }) {

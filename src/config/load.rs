@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use toml::Spanned;
 
@@ -411,11 +411,14 @@ impl Loader<'_> {
             .map(Secret::expose)
             .collect();
         if secrets.is_empty() {
-            let mut random = [0; 32];
-            let rng = ring::rand::SystemRandom::new();
-            if ring::rand::SecureRandom::fill(&rng, &mut random).is_ok() {
-                material.extend_from_slice(&random);
-            }
+            // A reload must not forget what was sealed before it.
+            static RANDOM: OnceLock<[u8; 32]> = OnceLock::new();
+            material.extend_from_slice(RANDOM.get_or_init(|| {
+                let mut random = [0; 32];
+                let rng = ring::rand::SystemRandom::new();
+                let _ = ring::rand::SecureRandom::fill(&rng, &mut random);
+                random
+            }));
         }
         for secret in secrets {
             material.push(0);

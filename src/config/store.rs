@@ -20,7 +20,7 @@ pub(super) struct StoreDraft {
 }
 
 /// The store of responses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Store {
     /// Where it is.
     pub place: Place,
@@ -33,7 +33,7 @@ pub struct Store {
 }
 
 /// Where responses are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     /// Nowhere.
     Nowhere,
@@ -52,6 +52,12 @@ pub struct Database {
     pub shown: String,
     /// Whether TLS is spoken. The certificate is always verified, the name with it.
     pub tls: bool,
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        self.tls == other.tls && self.url.expose() == other.url.expose()
+    }
 }
 
 impl Store {

@@ -204,6 +204,11 @@ impl Machine for Conversation {
         bytes.len()
     }
 
+    fn adopt(&mut self, snapshot: &Arc<Snapshot>) -> bool {
+        self.snapshot = snapshot.clone();
+        true
+    }
+
     fn handle(&mut self, input: Input<'_>, now: Instant) {
         self.last = now;
         match (input, &mut self.exchange) {

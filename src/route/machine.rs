@@ -3,12 +3,13 @@
 use super::background::Background;
 use super::login::Ask;
 use crate::auth::chatgpt::Credential;
-use crate::config::Origin;
+use crate::config::{Origin, Snapshot};
 use crate::error::Error;
 use crate::ledger::record::Record;
 use crate::ledger::stored::{self, Reply};
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What happened; one at a time, then drain [`Machine::poll`].
@@ -100,6 +101,12 @@ pub trait Machine {
     /// Takes bytes that the client sent; returns how many are used up. The rest is for the next
     /// machine.
     fn client_bytes(&mut self, bytes: &[u8], now: Instant) -> usize;
+
+    /// The configuration has changed. True if there may be a next request, which is begun with the
+    /// new one; what is under way never changes.
+    fn adopt(&mut self, _snapshot: &Arc<Snapshot>) -> bool {
+        false
+    }
 
     /// Takes one input.
     fn handle(&mut self, input: Input<'_>, now: Instant);

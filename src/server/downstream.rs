@@ -58,7 +58,7 @@ fn begin(worker: &Worker, head: RequestHead) -> Box<Exchange> {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     Box::new(Exchange::new(
-        worker.snapshot.clone(),
+        worker.settings().snapshot.clone(),
         head,
         worker.entropy(),
         unix_s,

@@ -34,14 +34,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 struct Question {
     refused: Option<Secret>,
+    post: Arc<Post>,
     answer: oneshot::Sender<Answer>,
 }
 
-/// Where workers ask; cheap to clone.
-#[derive(Clone)]
+/// A login, and the way to its thread; `None` ends it.
+type Door = (Arc<Login>, Sender<Option<Question>>);
+
+/// Where workers ask: the logins of a configuration and of those before it, whose last exchanges
+/// may still be under way.
 pub(super) struct Desk {
-    /// `None` ends the thread.
-    doors: Vec<(Arc<Login>, Sender<Option<Question>>)>,
+    doors: Vec<Door>,
+    /// How a token server is reached.
+    post: Arc<Post>,
 }
 
 impl Desk {
@@ -50,6 +55,7 @@ impl Desk {
         let (answer, receiver) = oneshot::channel();
         let question = Question {
             refused: ask.refused,
+            post: self.post.clone(),
             answer,
         };
         let door = self.doors.iter().find(|(login, _)| *login == ask.login);
@@ -63,54 +69,62 @@ impl Desk {
 
 /// The threads, all ended and waited for by [`Logins::finish`].
 pub(super) struct Logins {
-    desk: Desk,
+    resolver: Resolver,
+    journal: Journal,
+    doors: Vec<Door>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Logins {
-    /// Starts a thread for each login of the configuration.
-    pub(super) fn start(
+    /// No login yet.
+    pub(super) fn new(resolver: Resolver, journal: Journal) -> Self {
+        Logins {
+            resolver,
+            journal,
+            doors: Vec::new(),
+            threads: Vec::new(),
+        }
+    }
+
+    /// Starts a thread for each login of the configuration that has none yet.
+    pub(super) fn open(
+        &mut self,
         snapshot: &Snapshot,
         tls: &Arc<ClientConfig>,
-        resolver: &Resolver,
-        journal: &Journal,
-    ) -> io::Result<Self> {
-        let mut desk = Desk { doors: Vec::new() };
-        let mut threads = Vec::new();
+    ) -> io::Result<Desk> {
+        let post = Arc::new(Post {
+            tls: tls.clone(),
+            resolver: self.resolver.clone(),
+            connect: snapshot.timeouts.connect,
+        });
         for login in snapshot.providers.values().filter_map(|p| p.login.as_ref()) {
-            if desk.doors.iter().any(|(known, _)| known == login) {
+            if self.doors.iter().any(|(known, _)| known == login) {
                 continue;
             }
             let (door, questions) = channel();
             let keeper = Keeper {
                 login: login.clone(),
-                post: Post {
-                    tls: tls.clone(),
-                    resolver: resolver.clone(),
-                    connect: snapshot.timeouts.connect,
-                },
-                journal: journal.clone(),
+                post: post.clone(),
+                journal: self.journal.clone(),
                 failure: None,
                 unwritten: None,
             };
             let thread = std::thread::Builder::new()
                 .name("strait-login".to_owned())
                 .spawn(move || keeper.run(&questions))?;
-            desk.doors.push((login.clone(), door));
-            threads.push(thread);
+            self.doors.push((login.clone(), door));
+            self.threads.push(thread);
         }
-        Ok(Logins { desk, threads })
-    }
-
-    /// A handle for a worker.
-    pub(super) fn desk(&self) -> Desk {
-        self.desk.clone()
+        Ok(Desk {
+            doors: self.doors.clone(),
+            post,
+        })
     }
 
     /// Ends the threads. A refresh that is under way is waited for: its tokens are written, or
     /// the login would be lost.
     pub(super) fn finish(self) {
-        for (_, door) in &self.desk.doors {
+        for (_, door) in &self.doors {
             let _ = door.send(None);
         }
         for thread in self.threads {
@@ -138,7 +152,8 @@ struct Unwritten {
 /// What a thread knows of its login.
 struct Keeper {
     login: Arc<Login>,
-    post: Post,
+    /// The way to the token server of whoever asked last.
+    post: Arc<Post>,
     journal: Journal,
     failure: Option<Failure>,
     unwritten: Option<Unwritten>,
@@ -146,9 +161,11 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, questions: &Receiver<Option<Question>>) {
-        while let Ok(Some(Question { refused, answer })) = questions.recv() {
-            if !answer.is_canceled() {
-                let _ = answer.send(self.answer(refused.as_ref()));
+        while let Ok(Some(question)) = questions.recv() {
+            if !question.answer.is_canceled() {
+                self.post = question.post;
+                let answer = self.answer(question.refused.as_ref());
+                let _ = question.answer.send(answer);
             }
         }
     }

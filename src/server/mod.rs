@@ -19,6 +19,7 @@ mod pool;
 mod relay;
 mod relocations;
 mod resolve;
+mod settings;
 mod store;
 mod timer;
 mod tls;
@@ -27,14 +28,16 @@ mod wire;
 mod worker;
 
 pub use driver::DriverKind;
+pub use settings::Reload;
 pub use store::settle as settle_store;
 
 use crate::config::Snapshot;
 use driver::phrase;
-use futures_channel::oneshot;
+use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
 use login::Logins;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use settings::{Settings, successor};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt;
 use std::io::Write;
@@ -43,12 +46,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use store::Keeping;
-use worker::{InFlight, Seed, Started};
+use worker::{InFlight, Order, Seed, Started};
 
 /// What to run.
 pub struct Options {
     /// The configuration.
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: Snapshot,
+    /// How to read it again; `None`: it cannot be.
+    pub reload: Option<Reload>,
     /// Only this driver; `None`: io_uring if it is allowed, else epoll.
     pub driver: Option<DriverKind>,
     /// Called once with the addresses that are served, in the order of the configuration, with
@@ -103,24 +108,30 @@ impl std::error::Error for ServerError {}
 
 /// What the main thread waits for.
 enum Event {
-    Signal,
+    /// The configuration is to be read again.
+    Reload,
+    Stop,
     WorkerEnded,
 }
 
-/// Serves until SIGINT or SIGTERM, then lets streams in flight finish. A second signal ends the
-/// process at once.
+/// Serves until SIGINT or SIGTERM, then lets streams in flight finish; another one ends the process
+/// at once. SIGHUP reads the configuration again.
 pub fn run(options: Options) -> Result<(), ServerError> {
     let system = |e: std::io::Error| ServerError::System(format!("signals: {}", phrase(&e)));
     let (events, receiver) = channel();
     // Before the workers, so that a signal is never lost.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(system)?;
     let handle = signals.handle();
     let on_signal = events.clone();
     let thread = std::thread::Builder::new()
         .name("strait-signal".to_owned())
         .spawn(move || {
-            for _ in signals.forever() {
-                if on_signal.send(Event::Signal).is_err() {
+            for signal in signals.forever() {
+                let event = match signal {
+                    SIGHUP => Event::Reload,
+                    _ => Event::Stop,
+                };
+                if on_signal.send(event).is_err() {
                     return;
                 }
             }
@@ -134,12 +145,14 @@ pub fn run(options: Options) -> Result<(), ServerError> {
 
 struct Running {
     thread: JoinHandle<()>,
-    stop: Option<oneshot::Sender<()>>,
+    orders: UnboundedSender<Order>,
     in_flight: InFlight,
 }
 
 /// A server whose workers are running.
 struct Server {
+    settings: Arc<Settings>,
+    reload: Option<Reload>,
     workers: Vec<Running>,
     logins: Logins,
     keeping: Keeping,
@@ -150,29 +163,24 @@ struct Server {
 impl Server {
     fn start(options: Options, events: &Sender<Event>) -> Result<Self, ServerError> {
         let snapshot = options.snapshot;
-        let mut providers = snapshot.providers.values();
-        let any_tls = providers
-            .any(|p| p.origin.tls || p.login.as_ref().is_some_and(|login| login.origin.tls));
-        let tls = tls::config(any_tls, snapshot.ca_file.as_deref())?;
         let count = snapshot.workers.max(1);
         let (addresses, sockets) = open_all(&snapshot.listen, count)?;
         let system = |e: std::io::Error| ServerError::System(format!("threads: {}", phrase(&e)));
         let resolver = resolve::Resolver::start().map_err(system)?;
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
-        let logins = Logins::start(&snapshot, &tls, &resolver, &journal).map_err(system)?;
         let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
+        let mut logins = Logins::new(resolver.clone(), journal.clone());
+        let settings = Arc::new(Settings::new(snapshot, &mut logins)?);
 
         let cpus = worker::cpus();
         let (started, reports) = channel();
         let mut workers = Vec::with_capacity(count);
         for (index, listeners) in sockets.into_iter().enumerate() {
-            let (stop, stopped) = oneshot::channel();
+            let (orders, received) = unbounded();
             let in_flight = InFlight::default();
             let seed = Seed {
-                snapshot: snapshot.clone(),
-                tls: tls.clone(),
+                settings: settings.clone(),
                 resolver: resolver.clone(),
-                logins: logins.desk(),
                 store: keeping.desk(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
@@ -184,12 +192,12 @@ impl Server {
                 } else {
                     None
                 },
-                stop: stopped,
+                orders: received,
             };
             let thread = spawn(index, seed, started.clone(), events.clone()).map_err(system)?;
             workers.push(Running {
                 thread,
-                stop: Some(stop),
+                orders,
                 in_flight,
             });
         }
@@ -202,6 +210,8 @@ impl Server {
             ready(addresses);
         }
         Ok(Server {
+            settings,
+            reload: options.reload,
             workers,
             logins,
             keeping,
@@ -210,24 +220,52 @@ impl Server {
         })
     }
 
-    /// Waits for a signal, drains, and waits for the workers.
+    /// Reads the configuration again, and gives it to the workers if it is good.
+    fn reload(&mut self) -> Result<(), String> {
+        let read = self.reload.as_ref().ok_or("there is none to read")?;
+        let next = successor(&self.settings.snapshot, read()?)?;
+        let settings = Settings::new(next, &mut self.logins).map_err(|e| e.to_string())?;
+        self.settings = Arc::new(settings);
+        for worker in &self.workers {
+            let order = Order::Adopt(self.settings.clone());
+            let _ = worker.orders.unbounded_send(order);
+        }
+        Ok(())
+    }
+
+    /// Reloads, and says how it went.
+    fn try_reload(&mut self) {
+        let result = self.reload();
+        self.journal.info(|| match result {
+            Ok(()) => "configuration reloaded".to_owned(),
+            Err(why) => format!("configuration not reloaded: {why}"),
+        });
+    }
+
+    /// Does what it is told until that is to stop; then drains, and waits for the workers.
     fn serve(mut self, events: &Receiver<Event>) -> Result<(), ServerError> {
         // The sender of this channel lives in the caller, so `recv` does not fail.
-        let lost = matches!(events.recv(), Ok(Event::WorkerEnded));
+        let lost = loop {
+            match events.recv() {
+                Ok(Event::Reload) => self.try_reload(),
+                Ok(Event::WorkerEnded) => break true,
+                Ok(Event::Stop) | Err(_) => break false,
+            }
+        };
         let streams: usize = self.workers.iter().map(|w| w.in_flight.count()).sum();
         let noun = if streams == 1 { "stream" } else { "streams" };
         self.journal
             .info(|| format!("draining: {streams} {noun} in flight"));
-        for worker in &mut self.workers {
-            if let Some(stop) = worker.stop.take() {
-                let _ = stop.send(());
-            }
+        for worker in &self.workers {
+            let _ = worker.orders.unbounded_send(Order::Drain);
         }
         let mut running = self.workers.len() - usize::from(lost);
         while running > 0 {
             match events.recv() {
                 Ok(Event::WorkerEnded) => running -= 1,
-                Ok(Event::Signal) => std::process::exit(130),
+                Ok(Event::Stop) => std::process::exit(130),
+                // It would serve nobody.
+                Ok(Event::Reload) => {}
                 Err(_) => break,
             }
         }

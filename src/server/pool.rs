@@ -54,6 +54,11 @@ impl Pool {
         });
     }
 
+    /// Closes what goes to an origin that is not wanted any more.
+    pub(super) fn keep_only(&self, wanted: impl Fn(&Origin) -> bool) {
+        self.idle.borrow_mut().retain(|origin, _| wanted(origin));
+    }
+
     /// Closes what was idle for too long. Called once in a while.
     pub(super) fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, stack| {

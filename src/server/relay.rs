@@ -5,6 +5,7 @@
 
 use super::audience::Audience;
 use super::client::{Client, Filled};
+use super::settings::Settings;
 use super::upstream::{self, Received, Upstream};
 use super::wire::Local;
 use super::worker::Worker;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -37,6 +39,8 @@ enum Event {
 
 struct Relay<'a, M> {
     worker: &'a Rc<Worker>,
+    /// Those that the machine's exchange was begun with.
+    settings: Arc<Settings>,
     client: Audience<'a>,
     machine: &'a mut M,
     asking: Option<Local<Result<Credential, Error>>>,
@@ -54,23 +58,31 @@ pub(super) fn run<'a, M: Machine>(
     client: &'a mut Client,
     machine: &'a mut M,
 ) -> impl Future<Output = bool> + 'a {
-    relay(worker, Audience::Client(client), machine)
+    // Nothing was waited for since the machine was made.
+    let settings = worker.settings().clone();
+    relay(worker, settings, Audience::Client(client), machine)
 }
 
 /// Runs a background response, beside whatever asked for it. It counts as in flight.
-fn spawn(worker: &Rc<Worker>, mut machine: Box<Background>) {
+fn spawn(worker: &Rc<Worker>, settings: Arc<Settings>, mut machine: Box<Background>) {
     let own = worker.clone();
     let task: Local<()> = Box::pin(async move {
         let _counted = own.in_flight.enter();
         let nobody = Audience::nobody(own.timers.clone());
-        relay(&own, nobody, machine.as_mut()).await;
+        relay(&own, settings, nobody, machine.as_mut()).await;
     });
     worker.spawn(task);
 }
 
-async fn relay<M: Machine>(worker: &Rc<Worker>, client: Audience<'_>, machine: &mut M) -> bool {
+async fn relay<M: Machine>(
+    worker: &Rc<Worker>,
+    settings: Arc<Settings>,
+    client: Audience<'_>,
+    machine: &mut M,
+) -> bool {
     let mut relay = Relay {
         worker,
+        settings,
         client,
         machine,
         asking: None,
@@ -97,7 +109,7 @@ impl<M: Machine> Relay<'_, M> {
                     continue;
                 }
                 Action::Login(ask) => {
-                    self.asking = Some(self.worker.logins.ask(ask));
+                    self.asking = Some(self.settings.logins.ask(ask));
                     continue;
                 }
                 Action::Store(ask) => {
@@ -105,7 +117,7 @@ impl<M: Machine> Relay<'_, M> {
                     continue;
                 }
                 Action::Spawn(machine) => {
-                    spawn(self.worker, machine);
+                    spawn(self.worker, self.settings.clone(), machine);
                     continue;
                 }
                 Action::ToUpstream(bytes) => {
@@ -163,8 +175,8 @@ impl<M: Machine> Relay<'_, M> {
         self.connecting = Some(Box::pin(upstream::connect(
             origin,
             worker.cache.clone(),
-            worker.tls.clone(),
-            worker.snapshot.timeouts.connect,
+            self.settings.tls.clone(),
+            self.settings.snapshot.timeouts.connect,
         )));
     }
 
@@ -213,7 +225,9 @@ impl<M: Machine> Relay<'_, M> {
             None if reading => Some(Instant::now() + limits::CLIENT_READ_TIMEOUT),
             deadline => deadline,
         };
-        match poll_fn(|cx| self.poll_event(cx, reading, deadline)).await {
+        let event = poll_fn(|cx| self.poll_event(cx, reading, deadline)).await;
+        self.renew();
+        match event {
             Event::ClientBytes => {
                 self.feed();
             }
@@ -233,6 +247,14 @@ impl<M: Machine> Relay<'_, M> {
                 self.told_drain = true;
                 self.tell(Input::Drain);
             }
+        }
+    }
+
+    /// What outlasts a request goes on with the newest configuration.
+    fn renew(&mut self) {
+        let newest = self.worker.settings();
+        if !Arc::ptr_eq(&newest, &self.settings) && self.machine.adopt(&newest.snapshot) {
+            self.settings = newest.clone();
         }
     }
 

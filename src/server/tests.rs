@@ -43,7 +43,8 @@ impl Harness {
     pub(super) fn start(kind: DriverKind, snapshot: Snapshot) -> Option<Self> {
         let (ready, addresses) = channel();
         let options = Options {
-            snapshot: Arc::new(snapshot),
+            snapshot,
+            reload: None,
             driver: Some(kind),
             ready: Some(Box::new(move |list| ready.send(list).unwrap())),
         };
@@ -74,7 +75,7 @@ impl Harness {
     }
 
     pub(super) fn signal(&self) {
-        let _ = self.stop.send(Event::Signal);
+        let _ = self.stop.send(Event::Stop);
     }
 
     pub(super) fn stop(self) {
@@ -152,7 +153,8 @@ fn a_served_port_is_refused() {
     let mut second = snapshot();
     second.listen = vec![server.address];
     let options = Options {
-        snapshot: Arc::new(second),
+        snapshot: second,
+        reload: None,
         driver: None,
         ready: None,
     };

@@ -5,23 +5,22 @@ use super::downstream;
 use super::driver::{self, DriverKind, phrase};
 use super::guard::CatchUnwind;
 use super::journal::Journal;
-use super::login::Desk;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
+use super::settings::Settings;
 use super::store;
 use super::timer::{Timer, Timers};
 use super::wire;
-use crate::config::Snapshot;
 use crate::ledger::record::Record;
-use futures_channel::oneshot;
+use futures_channel::mpsc::UnboundedReceiver;
+use futures_core::Stream;
 use monoio::net::TcpListener;
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls::ClientConfig;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,11 +71,10 @@ impl Drop for Counted {
 
 /// What the tasks of a worker share.
 pub(super) struct Worker {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) tls: Arc<ClientConfig>,
+    /// The newest.
+    settings: RefCell<Arc<Settings>>,
     pub(super) cache: Rc<Cache>,
     pub(super) pool: Pool,
-    pub(super) logins: Desk,
     pub(super) store: store::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
@@ -92,6 +90,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// What the next exchange is begun with. Not to be held while something is waited for.
+    pub(super) fn settings(&self) -> Ref<'_, Arc<Settings>> {
+        self.settings.borrow()
+    }
+
+    /// Those under way keep what they have.
+    fn replace_settings(&self, settings: Arc<Settings>) {
+        self.pool.keep_only(|origin| {
+            let mut providers = settings.snapshot.providers.values();
+            providers.any(|provider| provider.origin == *origin)
+        });
+        self.settings.replace(settings);
+    }
+
     /// Whether connections end with what they are doing now.
     pub(super) fn is_draining(&self) -> bool {
         self.stage.get() >= Stage::Draining
@@ -183,10 +195,8 @@ fn secret() -> [u8; 32] {
 
 /// What a worker's thread is started with.
 pub(super) struct Seed {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) settings: Arc<Settings>,
     pub(super) resolver: Resolver,
-    pub(super) logins: Desk,
     pub(super) store: store::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
@@ -194,8 +204,16 @@ pub(super) struct Seed {
     pub(super) driver: Option<DriverKind>,
     /// The CPU to stay on.
     pub(super) cpu: Option<usize>,
-    /// Told, or dropped, when it is time to stop.
-    pub(super) stop: oneshot::Receiver<()>,
+    /// What the main thread wants; once it has gone, a drain.
+    pub(super) orders: UnboundedReceiver<Order>,
+}
+
+/// What the main thread tells a worker.
+pub(super) enum Order {
+    /// Begin what comes with these.
+    Adopt(Arc<Settings>),
+    /// Take nothing new, and end when what is in flight has ended.
+    Drain,
 }
 
 /// A worker has started: with which driver, and why not with io_uring.
@@ -232,13 +250,11 @@ pub(super) fn main(seed: Seed, started: &Sender<Result<Started, String>>) {
     built.runtime.block_on(serve(seed, report, started));
 }
 
-async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, String>>) {
+async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started, String>>) {
     let worker = Rc::new(Worker {
-        snapshot: seed.snapshot,
-        tls: seed.tls,
+        settings: RefCell::new(seed.settings),
         cache: Rc::new(Cache::new(seed.resolver)),
         pool: Pool::default(),
-        logins: seed.logins,
         store: seed.store,
         journal: seed.journal,
         in_flight: seed.in_flight,
@@ -271,10 +287,15 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
     });
     let _ = started.send(Ok(report));
 
-    // Told to stop; or the main thread is gone, which means the same.
-    let _ = seed.stop.await;
+    while let Some(order) = poll_fn(|cx| Pin::new(&mut seed.orders).poll_next(cx)).await {
+        match order {
+            Order::Adopt(settings) => worker.replace_settings(settings),
+            Order::Drain => break,
+        }
+    }
     worker.enter(Stage::Draining);
-    worker.all_ended(worker.snapshot.timeouts.drain).await;
+    let within = worker.settings().snapshot.timeouts.drain;
+    worker.all_ended(within).await;
     worker.enter(Stage::Ending);
     worker.all_ended(ENDING_GRACE).await;
     worker.pool.clear();

@@ -14,6 +14,7 @@ mod dialects;
 mod drain;
 mod http;
 mod judge;
+mod life;
 mod login;
 mod memory;
 mod passthrough;

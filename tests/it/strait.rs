@@ -1,16 +1,22 @@
 //! The built binary, started and stopped.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// A running `strait serve`.
 pub struct Strait {
     pub address: SocketAddr,
     pub banner: String,
     pub child: Child,
+    /// Where its configuration and its state are.
+    pub dir: PathBuf,
+    log: Mutex<Receiver<String>>,
 }
 
 /// A fresh directory under Cargo's own for this test run.
@@ -73,18 +79,38 @@ impl Strait {
             .unwrap()
             .parse()
             .unwrap();
+        let (lines, log) = channel();
         std::thread::spawn(move || {
-            let mut rest = String::new();
-            let _ = stderr.read_to_string(&mut rest);
-            assert!(!rest.contains("sk-test-provider-key"), "a key was logged");
-            if std::env::var_os("STRAIT_TEST_LOG").is_some() {
-                eprintln!("{rest}");
+            let shown = std::env::var_os("STRAIT_TEST_LOG").is_some();
+            for line in stderr.lines().map_while(Result::ok) {
+                assert!(!line.contains("sk-test-provider-key"), "a key was logged");
+                if shown {
+                    eprintln!("{line}");
+                }
+                let _ = lines.send(line);
             }
         });
         Strait {
             address,
             banner,
             child,
+            dir,
+            log: Mutex::new(log),
+        }
+    }
+
+    /// The next line of the log with `text` in it.
+    pub fn says(&self, text: &str) -> String {
+        loop {
+            let line = self
+                .log
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(30));
+            match line.unwrap_or_else(|_| panic!("the log does not say {text:?}")) {
+                line if line.contains(text) => return line,
+                _ => {}
+            }
         }
     }
 

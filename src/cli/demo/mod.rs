@@ -42,7 +42,8 @@ fn demonstrate(
     snapshot.workers = 1;
     let (ready, started) = mpsc::channel();
     let options = Options {
-        snapshot: Arc::new(snapshot),
+        snapshot,
+        reload: None,
         driver,
         ready: Some(Box::new(move |addresses: Vec<SocketAddr>| {
             let _ = ready.send(addresses);
