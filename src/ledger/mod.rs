@@ -1,5 +1,6 @@
 //! What is kept beyond an exchange: pure types, no files, sockets or clocks.
 
+pub mod audit;
 pub mod ending;
 pub mod record;
 pub mod stored;

@@ -63,14 +63,22 @@ pub struct Record {
     pub thread: String,
     /// Codex's turn, out of `x-codex-turn-metadata`.
     pub turn: String,
+    /// The client's program and its version: the first product of its `user-agent`.
+    pub agent: String,
     /// The model that the client asked for.
     pub model: String,
+    /// The model that the answer names.
+    pub served: String,
     /// The upstream tries, in order; the last one is whose answer the client got.
     pub tries: Vec<Try>,
     /// The status that the client got; 0 where it got none.
     pub status: u16,
     /// How it ended, in one word.
     pub outcome: &'static str,
+    /// Why the model stopped, in the provider's word.
+    pub stop: String,
+    /// The error's code, as the client was told it.
+    pub code: String,
     /// More on a failure.
     pub detail: String,
     /// Token counts, where known.

@@ -1,7 +1,10 @@
 //! Token counts.
 
+use serde::{Deserialize, Serialize};
+
 /// The token counts of an answer, as its provider gave them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Usage {
     /// All input tokens.
     pub input: u64,
