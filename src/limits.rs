@@ -55,6 +55,8 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 /// Most idle connections kept per origin and worker.
 pub const UPSTREAM_IDLE_MAX: usize = 128;
+/// Most pairs of provider and model that a worker counts apart; what is beyond is counted together.
+pub const METRICS_TARGETS_MAX: usize = 256;
 /// Time for a login's credential, refresh included: longer than its parts below together.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long another process may hold the lock of a login that has to be refreshed.
@@ -124,5 +126,3 @@ pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
 /// Most responses in the background at once, in a process: each holds its request, of up to
 /// [`BODY_BYTES_MAX`], and a connection to its provider.
 pub const BACKGROUND_MAX: usize = 1024;
-/// Most rows in a page of the audit.
-pub const AUDIT_PAGE_MAX: usize = 500;

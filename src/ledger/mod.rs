@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod ending;
+pub mod live;
+pub mod metrics;
 pub mod record;
 pub mod stored;
 pub mod usage;

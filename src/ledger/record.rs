@@ -53,6 +53,8 @@ pub struct Record {
     pub method: String,
     /// The request's path, without its query.
     pub path: String,
+    /// Which endpoint it asks, in one word from a closed set.
+    pub endpoint: &'static str,
     /// It asks for an answer of a model, so that it belongs into the audit.
     pub asks_model: bool,
     /// The name of the client key; empty where Strait asks for none.
@@ -97,6 +99,8 @@ pub struct Record {
     pub first_event: Option<Duration>,
     /// From the request's head to the end.
     pub took: Duration,
+    /// Events that the client was sent; 0 where it wanted no stream.
+    pub events: u64,
     /// Bytes of the request's body, as they were sent.
     pub request_bytes: u64,
     /// Bytes that providers sent.
