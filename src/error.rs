@@ -36,7 +36,9 @@ pub enum Kind {
     Draining,
     /// A parameter is understood, but cannot be served here.
     Unsupported,
-    /// A page from elsewhere wants a WebSocket.
+    /// The host is none that an operator gave Strait.
+    ForeignHost,
+    /// A page from elsewhere wants a WebSocket, or a page of the operator's.
     ForeignOrigin,
     /// The request head is larger than the limit.
     HeadTooLarge,
@@ -87,6 +89,7 @@ impl Kind {
             Kind::ConnectFailed => (502, SERVER, SERVER, "connect_failed"),
             Kind::Draining => (503, SERVER, SERVER, "draining"),
             Kind::Unsupported => (400, INVALID, "unsupported_parameter", "unsupported"),
+            Kind::ForeignHost => (421, INVALID, "foreign_host", "foreign_host"),
             Kind::ForeignOrigin => (403, INVALID, "foreign_origin", "foreign_origin"),
             Kind::HeadTooLarge => (431, INVALID, "headers_too_large", "head_too_large"),
             Kind::InvalidKey => (

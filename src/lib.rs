@@ -14,6 +14,8 @@
 //!         |
 //!       route              <- config, auth, ledger; time and randomness are arguments
 //!         |
+//!       admin              the operators' pages
+//!         |
 //!       server             the only place that names monoio, sockets, files, threads, clocks
 //!         |
 //!      cli, main
@@ -23,6 +25,7 @@
 //! [`route::exchange`] decides where it goes, [`translate::request`] writes the chat request,
 //! [`translate::stream`] turns each chunk of the answer into Responses events.
 
+pub mod admin;
 pub mod auth;
 pub mod chat;
 pub mod cli;

@@ -85,6 +85,16 @@ pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes read from such a connection.
 pub const LINGER_BYTES: usize = 64 * 1024;
+/// Largest body that operators send: a form with a key.
+pub const OPERATOR_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Most questions that wait for the operator's thread.
+pub const OPERATOR_QUEUE_MAX: usize = 64;
+/// How long an operator waits for an answer: a search through a large audit takes its time.
+pub const OPERATOR_WAIT: Duration = Duration::from_secs(15);
+/// How long an operator who does nothing stays signed in.
+pub const ADMIN_IDLE: Duration = Duration::from_secs(2 * 3600);
+/// How long an operator stays signed in at most.
+pub const ADMIN_SESSION: Duration = Duration::from_secs(12 * 3600);
 /// How long a response is kept, unless `strait.toml` says otherwise: as long as OpenAI does.
 pub const STORE_AGE_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Most bytes of responses kept, unless `strait.toml` says otherwise.

@@ -72,6 +72,7 @@ impl Talk {
                     None => panic!("the answer is whole"),
                 },
                 Action::Login(_) => panic!("the provider takes no login"),
+                Action::Operate(_) => panic!("no operator asks"),
                 Action::Spawn(_) => panic!("nothing is for the background"),
                 Action::Store(_) => panic!("nothing is kept"),
                 Action::CloseUpstream | Action::ReleaseUpstream | Action::Record(_) => {}

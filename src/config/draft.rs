@@ -1,5 +1,6 @@
 //! `strait.toml` as written.
 
+use super::admin::AdminDraft;
 use super::store::StoreDraft;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub struct Draft {
     pub ca_file: Option<Spanned<String>>,
     pub websocket: Option<bool>,
     pub store: StoreDraft,
+    pub admin: AdminDraft,
 }
 
 #[derive(Debug, Deserialize)]

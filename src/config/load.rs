@@ -171,6 +171,7 @@ impl Loader<'_> {
             ca_file,
             websocket: draft.websocket.unwrap_or(true),
             store: self.store(&draft.store)?,
+            admin: self.admin(&draft.admin)?,
         })
     }
 

@@ -1,10 +1,12 @@
 //! `strait.toml` and the environment become an immutable snapshot.
 
+mod admin;
 mod draft;
 mod load;
 mod login;
 mod store;
 
+pub use admin::Admin;
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
 pub use store::{Database, Place, Store};
@@ -118,6 +120,8 @@ pub struct Snapshot {
     pub websocket: bool,
     /// Where responses are kept.
     pub store: Store,
+    /// The operators' pages.
+    pub admin: Admin,
 }
 
 impl Snapshot {
@@ -156,6 +160,7 @@ impl Snapshot {
             ca_file: None,
             websocket: true,
             store: Store::none(),
+            admin: Admin::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which of Strait's endpoints a request head asks for, and whether it may.
 
+use super::operator;
 use super::stored::Question;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{BodyKind, RequestHead};
@@ -19,6 +20,8 @@ pub enum Endpoint {
     InputTokens,
     /// `GET /v1/models`
     Models,
+    /// `/admin` and all below: what operators ask.
+    Operator,
     /// `GET /readyz`: the process takes requests.
     Ready,
     /// `POST /v1/responses`, or the same over a WebSocket.
@@ -49,9 +52,23 @@ impl Endpoint {
         )
     }
 
+    /// Largest body of a request, in bytes.
+    pub fn body_bytes_max(self) -> usize {
+        match self {
+            Endpoint::Operator => limits::OPERATOR_BODY_BYTES_MAX,
+            _ => limits::BODY_BYTES_MAX,
+        }
+    }
+
     /// Judges the head: path, then method, then media type and announced size. Nothing of the
     /// body is needed for any of these refusals.
     pub fn of(head: &RequestHead) -> Result<Endpoint, Error> {
+        if let Some(methods) = operator::methods(&head.path) {
+            return match methods.split(", ").any(|method| method == head.method) {
+                true => operator::judge_body(head).map(|()| Endpoint::Operator),
+                false => Err(not_allowed(head, methods)),
+            };
+        }
         let Some((endpoint, method)) = at(&head.path) else {
             return match Question::of(&head.path, &head.method) {
                 Some((Some(question), _)) => Ok(Endpoint::Stored(question)),
@@ -91,6 +108,9 @@ fn at(path: &str) -> Option<(Endpoint, &'static str)> {
 
 /// The methods that a path takes, as the field `allow` lists them (RFC 9110, section 10.2.1).
 pub fn methods(path: &str) -> &'static str {
+    if let Some(methods) = operator::methods(path) {
+        return methods;
+    }
     match (at(path), Question::of(path, "")) {
         // A WebSocket's handshake is a GET.
         (Some((Endpoint::Responses, _)), _) => "GET, POST",
@@ -121,7 +141,9 @@ fn judge_body(head: &RequestHead) -> Result<(), Error> {
         ));
     }
     match head.body {
-        BodyKind::Length(n) if n > limits::BODY_BYTES_MAX as u64 => Err(too_large()),
+        BodyKind::Length(n) if n > limits::BODY_BYTES_MAX as u64 => {
+            Err(too_large(limits::BODY_BYTES_MAX))
+        }
         BodyKind::None | BodyKind::Length(0) => Err(Error::bad_request(
             "The request has no body; a JSON object was expected.",
         )),
@@ -129,9 +151,11 @@ fn judge_body(head: &RequestHead) -> Result<(), Error> {
     }
 }
 
-/// The body is over [`limits::BODY_BYTES_MAX`].
-pub fn too_large() -> Error {
-    let mib = limits::BODY_BYTES_MAX >> 20;
-    let message = format!("The request body is larger than {mib} MiB.");
+/// The body is over `max` bytes.
+pub fn too_large(max: usize) -> Error {
+    let message = match max >> 20 {
+        0 => format!("The request body is larger than {} KiB.", max >> 10),
+        mib => format!("The request body is larger than {mib} MiB."),
+    };
     Error::new(Source::Downstream, Kind::BodyTooLarge, message)
 }

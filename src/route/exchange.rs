@@ -15,6 +15,7 @@ mod count;
 mod follow;
 mod keep;
 mod note;
+mod operate;
 mod queue;
 mod websocket;
 
@@ -26,6 +27,7 @@ use super::local;
 pub use super::login::Ask;
 use super::login::{self, Next, Showing};
 pub use super::machine::{Action, Input, Machine, Note};
+use super::operator;
 use super::origin;
 use super::prepare::Order;
 use crate::auth::chatgpt::Credential;
@@ -59,6 +61,8 @@ enum Phase {
     Loading,
     /// A credential was asked for.
     Login,
+    /// The operator's thread was asked.
+    Operating,
     /// The store was asked to keep the response, which the background will work on.
     Queueing,
     /// The request is on its way.
@@ -174,13 +178,12 @@ impl Exchange {
     }
 
     fn authorize(&mut self) -> Result<(), Error> {
-        if !self.endpoint.is_open() {
+        if self.endpoint == Endpoint::Operator {
+            // Before anything of the body is read.
+            operator::admit(&self.head, &self.snapshot)?;
+        } else if !self.endpoint.is_open() {
             origin::admit(&self.head, self.snapshot.keys.is_empty())?;
-            let presented = self.head.headers.get("authorization").and_then(|value| {
-                let (scheme, key) = value.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-            });
-            match self.snapshot.authorize(presented) {
+            match self.snapshot.authorize(bearer(&self.head)) {
                 Ok(name) => self.record.key = name.unwrap_or_default().to_owned(),
                 Err(()) => {
                     let message = "Incorrect or missing API key. Present one of Strait's client keys as a bearer token.";
@@ -205,6 +208,9 @@ impl Exchange {
         }
         if let Endpoint::Stored(question) = self.endpoint {
             return self.ask(question);
+        }
+        if self.endpoint == Endpoint::Operator {
+            return self.operate(body);
         }
         if !self.endpoint.needs_model() {
             self.record.status = 200;
@@ -442,6 +448,7 @@ impl Exchange {
                 self.store_is_late(now);
             }
             Phase::Following => self.follow_on(now),
+            Phase::Operating => self.operated(None),
             Phase::Login => self.fail(login::late(), now),
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
@@ -598,8 +605,9 @@ impl Machine for Exchange {
         loop {
             match self.decoder.next(&mut rest) {
                 Ok(Decoded::Data(data)) => {
-                    if self.body.len() + data.len() > limits::BODY_BYTES_MAX {
-                        self.refuse_request(&endpoint::too_large());
+                    let max = self.endpoint.body_bytes_max();
+                    if self.body.len() + data.len() > max {
+                        self.refuse_request(&endpoint::too_large(max));
                         return bytes.len();
                     }
                     self.record.request_bytes += data.len() as u64;
@@ -632,6 +640,7 @@ impl Machine for Exchange {
                 );
             }
             Input::Credential(result) => self.credential(result, now),
+            Input::Operated(reply) => self.operated(reply),
             Input::Stored(reply) => self.stored(reply, now),
             Input::RequestSent => {
                 self.phase = Phase::Answering;
@@ -706,6 +715,12 @@ impl Machine for Exchange {
     fn record(&mut self) -> Note {
         Note::Exchange(self.take_record())
     }
+}
+
+/// The key that a request presents.
+pub(in crate::route) fn bearer(head: &RequestHead) -> Option<&str> {
+    let (scheme, key) = head.headers.get("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// Whether another target may succeed where this one failed: never for what is wrong with the

@@ -2,6 +2,7 @@
 
 use super::background::Background;
 use super::login::Ask;
+use super::operator;
 use crate::auth::chatgpt::Credential;
 use crate::config::{Origin, Snapshot};
 use crate::error::Error;
@@ -28,6 +29,8 @@ pub enum Input<'a> {
     Credential(Result<Credential, Error>),
     /// What the store says to the oldest [`Action::Store`] that is not answered yet.
     Stored(Reply),
+    /// What the operator's thread says; `None` if it does not get to it.
+    Operated(Option<operator::Reply>),
     /// The bytes of the last [`Action::ToUpstream`] were written.
     RequestSent,
     /// Bytes from upstream, as they came.
@@ -52,6 +55,8 @@ pub enum Action {
     /// Ask the store; answered with `Stored`, in the order of the questions. It is carried out also
     /// when the machine is over before the answer.
     Store(Box<stored::Ask>),
+    /// Have the operator's thread answer; answered with `Operated`.
+    Operate(Box<operator::Ask>),
     /// Drive this machine beside this one, without a client.
     Spawn(Box<Background>),
     /// Write these bytes upstream; answer with `RequestSent` or `UpstreamBroken`.

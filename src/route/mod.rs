@@ -15,6 +15,7 @@ pub mod machine;
 #[cfg(test)]
 mod memory;
 mod mode;
+pub mod operator;
 mod origin;
 mod prepare;
 mod stored;
@@ -26,5 +27,7 @@ mod ask_tests;
 mod exchange_tests;
 #[cfg(test)]
 mod keep_tests;
+#[cfg(test)]
+mod operator_tests;
 #[cfg(test)]
 mod record_tests;

@@ -22,21 +22,57 @@ pub(super) fn admit(head: &RequestHead, open: bool) -> Result<(), Error> {
 /// since anybody can point a name of their own there.
 pub(super) fn admit_websocket(head: &RequestHead, open: bool) -> Result<(), Error> {
     let host = head.headers.get("host").unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        // The colons of an address in brackets are its own.
-        if port.ends_with(']') { host } else { name }
-    });
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
-    let own = |origin: &str| {
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|a| a.eq_ignore_ascii_case(host)) && (loopback || !open)
-    };
+    let allowed = is_loopback(name_of(host)) || !open;
+    let own = |origin: &str| is_own(origin, host) && allowed;
     if head.headers.all("origin").all(own) {
         return Ok(());
     }
     Err(foreign(
         "Pages from elsewhere may not open a WebSocket here.",
     ))
+}
+
+/// Admits what may come from a browser to the operator's pages: from one of them, or by the
+/// operator's own doing (an address typed, a link followed). What a browser posts names its page.
+pub(super) fn admit_own(head: &RequestHead) -> Result<(), Error> {
+    let field = |name| head.headers.get(name);
+    let reads = matches!(head.method.as_str(), "GET" | "HEAD");
+    let followed = reads
+        && field("sec-fetch-mode") == Some("navigate")
+        && field("sec-fetch-dest") == Some("document");
+    let near = match field("sec-fetch-site") {
+        None | Some("same-origin") => true,
+        Some("none") => reads,
+        Some(_) => followed,
+    };
+    let host = field("host").unwrap_or_default();
+    let mut origins = head.headers.all("origin");
+    let named = reads || field("origin").is_some();
+    if near && named && origins.all(|origin| is_own(origin, host)) {
+        return Ok(());
+    }
+    Err(foreign(
+        "Pages from elsewhere can do nothing here. Programs present an admin key as a bearer token.",
+    ))
+}
+
+/// Whether an origin is the host itself.
+fn is_own(origin: &str, host: &str) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.is_some_and(|a| a.eq_ignore_ascii_case(host))
+}
+
+/// A host without its port; an address of version 6 in brackets.
+pub(super) fn name_of(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, port)| {
+        // The colons of an address in brackets are its own.
+        if port.ends_with(']') { host } else { name }
+    })
+}
+
+/// Whether a host's name can only mean this machine.
+pub(super) fn is_loopback(name: &str) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"].contains(&name)
 }
 
 fn foreign(message: &str) -> Error {

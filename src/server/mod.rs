@@ -15,6 +15,7 @@ mod guard;
 mod journal;
 mod listener;
 mod login;
+mod operator;
 mod pool;
 mod relay;
 mod relocations;
@@ -156,6 +157,7 @@ struct Server {
     workers: Vec<Running>,
     logins: Logins,
     keeping: Keeping,
+    operator: operator::Desk,
     journal: Journal,
     writer: journal::Writer,
 }
@@ -172,6 +174,8 @@ impl Server {
         let mut logins = Logins::new(resolver.clone(), journal.clone());
         let settings = Arc::new(Settings::new(snapshot, &mut logins)?);
 
+        let operator = operator::Desk::new(&journal);
+
         let cpus = worker::cpus();
         let (started, reports) = channel();
         let mut workers = Vec::with_capacity(count);
@@ -182,6 +186,7 @@ impl Server {
                 settings: settings.clone(),
                 resolver: resolver.clone(),
                 store: keeping.desk(),
+                operator: operator.clone(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
                 listeners,
@@ -215,6 +220,7 @@ impl Server {
             workers,
             logins,
             keeping,
+            operator,
             journal,
             writer,
         })
@@ -275,6 +281,7 @@ impl Server {
         }
         self.logins.finish();
         self.keeping.finish();
+        self.operator.finish();
         self.journal.info(|| "stopped".to_owned());
         self.writer.finish();
         if crashed {

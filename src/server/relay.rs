@@ -16,6 +16,7 @@ use crate::ledger::stored::Reply;
 use crate::limits;
 use crate::route::background::Background;
 use crate::route::machine::{Action, Input, Machine, Note};
+use crate::route::operator;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -30,6 +31,7 @@ enum Event {
     ClientGone,
     Connected(Result<Upstream, String>),
     Credential(Result<Credential, Error>),
+    Operated(Option<operator::Reply>),
     Stored(Reply),
     Sent(Result<(), String>),
     Received(Received),
@@ -45,6 +47,7 @@ struct Relay<'a, M> {
     machine: &'a mut M,
     asking: Option<Local<Result<Credential, Error>>>,
     connecting: Option<Local<Result<Upstream, String>>>,
+    operating: Option<Local<Option<operator::Reply>>>,
     /// What the store was asked, oldest first; bytes from upstream do not wait for it.
     storing: VecDeque<Local<Reply>>,
     upstream: Option<Upstream>,
@@ -87,6 +90,7 @@ async fn relay<M: Machine>(
         machine,
         asking: None,
         connecting: None,
+        operating: None,
         storing: VecDeque::new(),
         upstream: None,
         told_gone: false,
@@ -110,6 +114,10 @@ impl<M: Machine> Relay<'_, M> {
                 }
                 Action::Login(ask) => {
                     self.asking = Some(self.settings.logins.ask(ask));
+                    continue;
+                }
+                Action::Operate(ask) => {
+                    self.operating = Some(self.worker.operator.ask(*ask));
                     continue;
                 }
                 Action::Store(ask) => {
@@ -238,6 +246,7 @@ impl<M: Machine> Relay<'_, M> {
             }
             Event::Connected(Err(why)) => self.tell(Input::ConnectFailed(&why)),
             Event::Credential(result) => self.tell(Input::Credential(result)),
+            Event::Operated(reply) => self.tell(Input::Operated(reply)),
             Event::Stored(reply) => self.tell(Input::Stored(reply)),
             Event::Sent(Ok(())) => self.tell(Input::RequestSent),
             Event::Sent(Err(why)) => self.received(&Received::Broken(why)),
@@ -293,6 +302,12 @@ impl<M: Machine> Relay<'_, M> {
         {
             self.storing.pop_front();
             return Poll::Ready(Event::Stored(reply));
+        }
+        if let Some(operating) = &mut self.operating
+            && let Poll::Ready(reply) = operating.as_mut().poll(cx)
+        {
+            self.operating = None;
+            return Poll::Ready(Event::Operated(reply));
         }
         if let Poll::Ready(event) = self.poll_upstream(cx) {
             return Poll::Ready(event);

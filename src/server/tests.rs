@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::secret::SealKey;
-use crate::config::{Store, Timeouts};
+use crate::config::{Admin, Store, Timeouts};
 use crate::limits;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -35,6 +35,7 @@ pub(super) fn snapshot() -> Snapshot {
         ca_file: None,
         websocket: true,
         store: Store::none(),
+        admin: Admin::default(),
     }
 }
 

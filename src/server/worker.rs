@@ -5,6 +5,7 @@ use super::downstream;
 use super::driver::{self, DriverKind, phrase};
 use super::guard::CatchUnwind;
 use super::journal::Journal;
+use super::operator;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
 use super::settings::Settings;
@@ -76,6 +77,7 @@ pub(super) struct Worker {
     pub(super) cache: Rc<Cache>,
     pub(super) pool: Pool,
     pub(super) store: store::Desk,
+    pub(super) operator: operator::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) timers: Rc<Timers>,
@@ -198,6 +200,7 @@ pub(super) struct Seed {
     pub(super) settings: Arc<Settings>,
     pub(super) resolver: Resolver,
     pub(super) store: store::Desk,
+    pub(super) operator: operator::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) listeners: Vec<std::net::TcpListener>,
@@ -256,6 +259,7 @@ async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started,
         cache: Rc::new(Cache::new(seed.resolver)),
         pool: Pool::default(),
         store: seed.store,
+        operator: seed.operator,
         journal: seed.journal,
         in_flight: seed.in_flight,
         timers: Rc::default(),

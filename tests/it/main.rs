@@ -1,5 +1,6 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
+mod admin;
 mod autobahn;
 mod background;
 mod cli;

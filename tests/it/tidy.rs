@@ -99,7 +99,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ),
     ("translate", &["route", "config", "server", "cli"]),
     ("config", &["translate", "route", "server", "cli"]),
-    ("route", &["server", "cli"]),
+    ("route", &["admin", "server", "cli"]),
+    ("admin", &["server", "cli"]),
     ("server", &["cli"]),
 ];
 

@@ -102,6 +102,7 @@ impl Peer {
                     return;
                 }
                 Action::ReadClient | Action::Wait => return,
+                Action::Operate(ask) => panic!("{ask:?}"),
             }
         }
     }

@@ -302,13 +302,14 @@ impl World {
                     self.conversation.handle(Input::RequestSent, self.now);
                 }
                 Action::Login(_) => panic!("the provider takes no login"),
+                Action::Operate(_) => panic!("no operator asks"),
                 Action::Spawn(_) => panic!("nothing is for the background"),
                 Action::Store(_) => panic!("nothing is kept"),
                 Action::CloseUpstream | Action::ReleaseUpstream => {
                     self.upstream = false;
                 }
-                Action::Record(line) => {
-                    assert!(!line.contains('\n'));
+                Action::Record(record) => {
+                    assert!(!record.line().contains('\n'));
                     self.connecting = false;
                 }
                 Action::Done { keep_alive } => {
