@@ -341,6 +341,7 @@ pub fn status_line(status: u16) -> &'static str {
     match status {
         101 => "101 Switching Protocols",
         200 => "200 OK",
+        303 => "303 See Other",
         400 => "400 Bad Request",
         401 => "401 Unauthorized",
         403 => "403 Forbidden",
@@ -349,6 +350,7 @@ pub fn status_line(status: u16) -> &'static str {
         408 => "408 Request Timeout",
         413 => "413 Content Too Large",
         415 => "415 Unsupported Media Type",
+        421 => "421 Misdirected Request",
         426 => "426 Upgrade Required",
         429 => "429 Too Many Requests",
         431 => "431 Request Header Fields Too Large",
