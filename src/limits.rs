@@ -136,3 +136,5 @@ pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
 /// Most responses in the background at once, in a process: each holds its request, of up to
 /// [`BODY_BYTES_MAX`], and a connection to its provider.
 pub const BACKGROUND_MAX: usize = 1024;
+/// Most rows in a page of the audit.
+pub const AUDIT_PAGE_MAX: usize = 500;
