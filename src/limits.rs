@@ -75,6 +75,8 @@ pub const RESOLVE_TTL: Duration = Duration::from_secs(60);
 pub const RESOLVE_FAILED_TTL: Duration = Duration::from_secs(2);
 /// Time that streams in flight get when Strait is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time that `strait health` waits to connect, and for the answer.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Context window, in tokens, that Codex is told for a model whose profile names none. Too small
 /// only compacts early; too large loses the session.
 pub const CONTEXT_WINDOW_UNKNOWN: u64 = 128_000;

@@ -11,6 +11,7 @@ macro_rules! say {
 mod check;
 mod codex;
 mod demo;
+mod health;
 mod login;
 mod profiles;
 
@@ -54,6 +55,12 @@ enum Command {
     },
     /// Say what the configuration resolves to, secrets masked.
     Check(Config),
+    /// Ask a running Strait whether it serves; the exit code says it.
+    Health {
+        /// Where: http://host:port, with a path other than /healthz if need be, or unix:/path.
+        #[arg(long, default_value = "http://127.0.0.1:8787")]
+        url: String,
+    },
     /// List the models that clients may ask for.
     Models(Config),
     /// List the built-in provider profiles, or print one in full, to be overridden in strait.toml.
@@ -125,6 +132,7 @@ pub fn main() -> ExitCode {
             check::print(snapshot);
             ExitCode::SUCCESS
         }),
+        Command::Health { url } => health::run(&url),
         Command::Models(config) => with(&config, |snapshot| {
             check::models(snapshot);
             ExitCode::SUCCESS

@@ -11,6 +11,7 @@ mod codex_compaction;
 mod codex_sessions;
 mod codex_websocket;
 mod compaction;
+mod deploy;
 mod dialects;
 mod drain;
 mod http;
