@@ -48,6 +48,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// No model of that name.
     ModelNotFound,
+    /// The client's key is no operator's.
+    NotAdmin,
     /// No such path.
     NotFound,
     /// The provider is overloaded; trying again helps.
@@ -100,6 +102,7 @@ impl Kind {
             ),
             Kind::MethodNotAllowed => (405, INVALID, "method_not_allowed", "method_not_allowed"),
             Kind::ModelNotFound => (404, INVALID, "model_not_found", "model_not_found"),
+            Kind::NotAdmin => (403, INVALID, "admin_key_required", "not_admin"),
             Kind::NotFound => (404, INVALID, "unknown_url", "not_found"),
             Kind::Overloaded => (503, SERVER, SERVER, "overloaded"),
             // Waiting does not mend a key. Codex would ask thirty times on a 5xx and six times on

@@ -71,7 +71,7 @@ impl Dashboard {
             Pass::Open => (String::new(), false),
             Pass::Session => (
                 self.sessions
-                    .find(&ask.head, &ask.snapshot, now)?
+                    .find(&ask.head, &ask.snapshot, ask.unix_s, now)?
                     .to_owned(),
                 true,
             ),

@@ -62,14 +62,15 @@ impl Sessions {
             let since = now.duration_since(*first);
             return Err(Refused::TooMany(WRONG_KEPT.saturating_sub(since)));
         }
-        let Ok(Some(name)) = ask.snapshot.authorize(Some(key)) else {
+        let known = ask.snapshot.authorize(Some(key), ask.unix_s);
+        let Some(admin) = known.ok().flatten().filter(|key| key.admin) else {
             self.wrong.push(now);
             return Err(Refused::Wrong);
         };
         self.make_room(now);
         let token = token(&ask.entropy);
         let session = Session {
-            name: name.to_owned(),
+            name: admin.name.clone(),
             key: sha256(key),
             began: now,
             used: now,
@@ -95,12 +96,13 @@ impl Sessions {
         &mut self,
         head: &RequestHead,
         snapshot: &Snapshot,
+        unix_s: u64,
         now: Instant,
     ) -> Option<&str> {
         let id = sha256(presented(head)?);
         let session = self.open.get(&id)?;
-        let known = snapshot.keys.iter().any(|key| key.sha256 == session.key);
-        if !known || session.is_over(now) {
+        let key = snapshot.recognise(&session.key, unix_s);
+        if !key.is_ok_and(|key| key.admin) || session.is_over(now) {
             self.open.remove(&id);
             return None;
         }

@@ -14,11 +14,8 @@ pub(super) fn snapshot() -> Snapshot {
 
 fn keyed() -> Snapshot {
     let mut snapshot = snapshot();
-    let digest = ring::digest::digest(&ring::digest::SHA256, b"right");
-    snapshot.keys.push(ClientKey {
-        name: "ops".to_owned(),
-        sha256: digest.as_ref().try_into().unwrap(),
-    });
+    let key = ClientKey::new("ops", "right", true);
+    snapshot.keys.push(Arc::new(key));
     snapshot
 }
 
@@ -83,10 +80,16 @@ fn a_session_begins_with_a_key_and_ends_with_it() {
     assert_eq!(dashboard.answer(&other, now).status, 303);
     // The key is gone from the configuration.
     let mut revoked = keyed();
-    revoked.keys[0].sha256[0] ^= 1;
+    revoked.keys[0] = Arc::new(ClientKey::new("ops", "another", true));
     let ask = ask_of(revoked, "GET /admin/models", &cookie, "");
     assert_eq!(dashboard.answer(&ask, now).status, 303);
     assert_eq!(get(&mut dashboard, &cookie, now), 303);
+    // Or no operator's any more.
+    let cookie = signed_in(&mut dashboard, now);
+    let mut plain = keyed();
+    plain.keys[0] = Arc::new(ClientKey::new("ops", "right", false));
+    let ask = ask_of(plain, "GET /admin/models", &cookie, "");
+    assert_eq!(dashboard.answer(&ask, now).status, 303);
 }
 
 #[test]

@@ -47,6 +47,10 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
         return ExitCode::from(super::USAGE);
     };
     let base = match snapshot.listen.first() {
+        // Codex runs on this machine.
+        Some(every) if every.ip().is_unspecified() => {
+            format!("http://127.0.0.1:{}/v1", every.port())
+        }
         Some(address) => format!("http://{address}/v1"),
         None => "http://127.0.0.1:8787/v1".into(),
     };

@@ -197,7 +197,7 @@ fn configured(options: &Serve) -> Result<Snapshot, String> {
         if let (Some(address), true) = (beyond, snapshot.keys.is_empty()) {
             return Err(format!(
                 "strait: --listen {address} is beyond loopback, and no client keys are set. \
-                 Mend: add [[keys]] to strait.toml, or listen on 127.0.0.1."
+                 Mend: export STRAIT_MASTER_KEY, add [[keys]] to strait.toml, or listen on 127.0.0.1."
             ));
         }
         snapshot.listen = options.listen.clone();

@@ -1,6 +1,7 @@
 //! `strait.toml` as written.
 
 use super::admin::AdminDraft;
+use super::keys::KeyDraft;
 use super::store::StoreDraft;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,14 +23,6 @@ pub struct Draft {
     pub websocket: Option<bool>,
     pub store: StoreDraft,
     pub admin: AdminDraft,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyDraft {
-    pub name: String,
-    pub key: Option<String>,
-    pub sha256: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,7 @@
 //! From the file and the environment to a snapshot; every mistake says where and how to mend it.
 
 use super::draft::{ChainDraft, Draft, ProviderDraft};
-use super::{ClientKey, Login, Origin, Provider, Snapshot, Target, Timeouts};
+use super::{Login, Origin, Provider, Snapshot, Target, Timeouts};
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;
 use crate::provider::{Profile, builtin};
@@ -175,56 +175,37 @@ impl Loader<'_> {
         })
     }
 
-    fn keys(&self, draft: &Draft) -> Result<Vec<ClientKey>, ConfigError> {
-        let mut keys = Vec::new();
-        for (i, key) in draft.keys.iter().enumerate() {
-            let (at, path) = (key.span().start, format!("keys[{i}]"));
-            let key = key.get_ref();
-            let sha256 = match (&key.key, &key.sha256) {
-                (Some(secret), None) => {
-                    let secret = self.expand(at, &path, secret)?;
-                    if secret.is_empty() {
-                        return Err(self.error(at, &path, "the key is empty.", "give it a value."));
-                    }
-                    sha256(secret.as_bytes())
-                }
-                (None, Some(digest)) => {
-                    let digest = self.expand(at, &path, digest)?;
-                    hex32(&digest).ok_or_else(|| {
-                        let mend = "64 hexadecimal digits, as sha256sum prints them.";
-                        self.error(at, &path, "sha256 is not a SHA-256 digest.", mend)
-                    })?
-                }
-                _ => {
-                    let mend = "key = \"${STRAIT_KEY}\", or its digest as sha256.";
-                    return Err(self.error(at, &path, "needs one of key and sha256.", mend));
-                }
-            };
-            keys.push(ClientKey {
-                name: key.name.clone(),
-                sha256,
-            });
-        }
-        Ok(keys)
-    }
-
     fn listen(&self, draft: &Draft, open: bool) -> Result<Vec<SocketAddr>, ConfigError> {
         let mut listen: Vec<SocketAddr> = Vec::new();
-        for entry in &draft.listen {
-            let at = entry.span().start;
-            let text = self.expand(at, "listen", entry.get_ref())?;
+        // A container is told where to listen by its environment.
+        let set = (self.env)("STRAIT_LISTEN").filter(|set| !set.is_empty());
+        let mut entries = Vec::new();
+        let key = match &set {
+            Some(set) => {
+                entries.extend(set.split(',').map(|e| (0, e.trim().to_owned())));
+                "STRAIT_LISTEN"
+            }
+            None => {
+                for entry in &draft.listen {
+                    let at = entry.span().start;
+                    entries.push((at, self.expand(at, "listen", entry.get_ref())?));
+                }
+                "listen"
+            }
+        };
+        for (at, text) in entries {
             let address: SocketAddr = text.parse().map_err(|_| {
                 let what = format!("{text:?} is not an address with a port.");
-                self.error(at, "listen", what, "write it like \"127.0.0.1:8787\".")
+                self.error(at, key, what, "write it like \"127.0.0.1:8787\".")
             })?;
             if open && !address.ip().is_loopback() {
                 let what = format!("{address} is beyond loopback, and no client keys are set.");
-                let mend = "add [[keys]], or listen on 127.0.0.1.";
-                return Err(self.error(at, "listen", what, mend));
+                let mend = "export STRAIT_MASTER_KEY, add [[keys]], or listen on 127.0.0.1.";
+                return Err(self.error(at, key, what, mend));
             }
             if address.port() != 0 && listen.contains(&address) {
                 let what = format!("{address} is listed twice.");
-                return Err(self.error(at, "listen", what, "list it once."));
+                return Err(self.error(at, key, what, "list it once."));
             }
             listen.push(address);
         }
@@ -459,7 +440,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
-fn hex32(text: &str) -> Option<[u8; 32]> {
+pub(super) fn hex32(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
     }
@@ -569,7 +550,6 @@ mod tests {
                 "timeouts.hold_s: is out of range",
             ),
             ("seal_key = \"abc\"", "is not 32 bytes"),
-            ("[[keys]]\nname = \"a\"", "needs one of key and sha256"),
             (
                 "[providers.deepseek.override]\nnope = 1",
                 "its profile is not legal",
@@ -584,17 +564,6 @@ mod tests {
             assert!(said.contains(expected), "{text:?}: {said}");
             assert!(said.contains("Mend: "), "{said}");
         }
-    }
-
-    #[test]
-    fn keys_are_compared_by_digest() {
-        let text = "listen = [\"0.0.0.0:1\"]\n[[keys]]\nname = \"fleet\"\nkey = \"${K}\"";
-        let snapshot = parse("f", text, &env).unwrap();
-        assert_eq!(snapshot.authorize(Some("secret")), Ok(Some("fleet")));
-        assert_eq!(snapshot.authorize(Some("secret2")), Err(()));
-        assert_eq!(snapshot.authorize(None), Err(()));
-        assert!(!format!("{snapshot:?}").contains("secret"));
-        assert!(!format!("{snapshot:?}").contains("sk-deep"));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod admin;
 mod draft;
+mod keys;
 mod load;
 mod login;
 mod store;
 
 pub use admin::Admin;
+pub use keys::{ClientKey, Digest, Refused};
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
 pub use store::{Database, Place, Store};
@@ -71,15 +73,6 @@ pub struct Target {
     pub model: String,
 }
 
-/// A key that clients present.
-#[derive(Debug)]
-pub struct ClientKey {
-    /// For the log.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub sha256: [u8; 32],
-}
-
 /// Time-outs, all overridable in `strait.toml`; defaults in [`crate::limits`].
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
@@ -105,7 +98,7 @@ pub struct Snapshot {
     /// Worker threads; never 0.
     pub workers: usize,
     /// Keys of clients; empty: open.
-    pub keys: Vec<ClientKey>,
+    pub keys: Vec<Arc<ClientKey>>,
     /// Providers, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Aliases -> chain of targets; `*` is the fallback.
@@ -202,26 +195,23 @@ impl Snapshot {
         }
     }
 
-    /// The name of the client key that `presented` is; `None` where no keys are configured.
-    #[allow(clippy::result_unit_err)]
-    pub fn authorize(&self, presented: Option<&str>) -> Result<Option<&str>, ()> {
+    /// The client key that `presented` is at `unix_s`; `None` where no keys are configured.
+    pub fn authorize(
+        &self,
+        presented: Option<&str>,
+        unix_s: u64,
+    ) -> Result<Option<Arc<ClientKey>>, Refused> {
         if self.keys.is_empty() {
             return Ok(None);
         }
-        let digest = load::sha256(presented.ok_or(())?.as_bytes());
-        let mut found = Err(());
-        // Every key is compared, each in constant time, so that timing says nothing.
-        for key in &self.keys {
-            let differs = key
-                .sha256
-                .iter()
-                .zip(digest)
-                .fold(0, |d, (a, b)| d | (a ^ b));
-            if std::hint::black_box(differs) == 0 {
-                found = Ok(Some(key.name.as_str()));
-            }
-        }
-        found
+        let presented = presented.ok_or(Refused::Unknown)?;
+        let digest = load::sha256(presented.as_bytes());
+        self.recognise(&digest, unix_s).map(Some)
+    }
+
+    /// The client key with a secret of this SHA-256 that works at `unix_s`.
+    pub fn recognise(&self, digest: &[u8; 32], unix_s: u64) -> Result<Arc<ClientKey>, Refused> {
+        ClientKey::find(&self.keys, digest, unix_s).cloned()
     }
 
     /// What clients may ask for, for the model list.

@@ -7,17 +7,15 @@ use super::memory::Memory;
 use crate::config::ClientKey;
 use crate::ledger::stored::Reply;
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 
 #[test]
 fn a_response_is_visible_to_its_key_alone() {
     let keyed = || {
         let mut snapshot = keeping(snapshot());
         for name in ["a", "b"] {
-            let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
-            snapshot.keys.push(ClientKey {
-                name: name.to_owned(),
-                sha256: digest.as_ref().try_into().unwrap(),
-            });
+            let key = ClientKey::new(name, name, false);
+            snapshot.keys.push(Arc::new(key));
         }
         snapshot
     };

@@ -31,7 +31,7 @@ use super::operator;
 use super::origin;
 use super::prepare::Order;
 use crate::auth::chatgpt::Credential;
-use crate::config::{Origin, Snapshot, Target};
+use crate::config::{Origin, Refused, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
@@ -180,13 +180,19 @@ impl Exchange {
     fn authorize(&mut self) -> Result<(), Error> {
         if self.endpoint == Endpoint::Operator {
             // Before anything of the body is read.
-            operator::admit(&self.head, &self.snapshot)?;
+            operator::admit(&self.head, &self.snapshot, self.unix_s)?;
         } else if !self.endpoint.is_open() {
             origin::admit(&self.head, self.snapshot.keys.is_empty())?;
-            match self.snapshot.authorize(bearer(&self.head)) {
-                Ok(name) => self.record.key = name.unwrap_or_default().to_owned(),
-                Err(()) => {
-                    let message = "Incorrect or missing API key. Present one of Strait's client keys as a bearer token.";
+            match self.snapshot.authorize(bearer(&self.head), self.unix_s) {
+                Ok(Some(key)) => self.record.key.clone_from(&key.name),
+                Ok(None) => {}
+                Err(refused) => {
+                    let message = match refused {
+                        Refused::Unknown => {
+                            "Incorrect or missing API key. Present one of Strait's client keys as a bearer token."
+                        }
+                        Refused::Expired => "This API key has expired.",
+                    };
                     return Err(Error::new(Source::Downstream, Kind::InvalidKey, message));
                 }
             }

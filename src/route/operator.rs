@@ -83,13 +83,17 @@ pub(super) fn judge_body(head: &RequestHead) -> Result<(), Error> {
 }
 
 /// Who asks, if they may.
-pub(super) fn admit(head: &RequestHead, snapshot: &Snapshot) -> Result<Pass, Error> {
+pub(super) fn admit(head: &RequestHead, snapshot: &Snapshot, unix_s: u64) -> Result<Pass, Error> {
     let open = snapshot.keys.is_empty();
     let bearer = super::exchange::bearer(head);
     if bearer.is_some() && !open {
-        return match snapshot.authorize(bearer) {
-            Ok(name) => Ok(Pass::Key(name.unwrap_or_default().to_owned())),
-            Err(()) => {
+        return match snapshot.authorize(bearer, unix_s) {
+            Ok(Some(key)) if key.admin => Ok(Pass::Key(key.name.clone())),
+            Ok(_) => {
+                let message = "This is for admin keys: admin = true in strait.toml makes one.";
+                Err(Error::new(Source::Downstream, Kind::NotAdmin, message))
+            }
+            Err(_) => {
                 let message = "Incorrect API key. Present one of Strait's admin keys.";
                 Err(Error::new(Source::Downstream, Kind::InvalidKey, message))
             }
@@ -149,13 +153,12 @@ mod tests {
         let mut snapshot = Snapshot::single(Profile::default(), "http://127.0.0.1:1");
         snapshot.admin.hosts.push("strait.example".to_owned());
         if keyed {
-            let digest = ring::digest::digest(&ring::digest::SHA256, b"k");
-            snapshot.keys.push(ClientKey {
-                name: "ops".to_owned(),
-                sha256: digest.as_ref().try_into().unwrap(),
-            });
+            for (name, secret, admin) in [("ops", "k", true), ("fleet", "f", false)] {
+                let key = ClientKey::new(name, secret, admin);
+                snapshot.keys.push(Arc::new(key));
+            }
         }
-        admit(&head(line, fields), &snapshot).map_err(|e| e.status())
+        admit(&head(line, fields), &snapshot, 0).map_err(|e| e.status())
     }
 
     #[test]
@@ -262,6 +265,7 @@ mod tests {
         let name = Pass::Key("ops".to_owned());
         assert_eq!(judge(true, "GET /admin/api/v1/live", &with("k")), Ok(name));
         assert_eq!(judge(true, "GET /admin/api/v1/live", &with("x")), Err(401));
+        assert_eq!(judge(true, "GET /admin/api/v1/live", &with("f")), Err(403));
         // Where no keys are, none helps.
         assert_eq!(judge(false, "GET /admin/api/v1/live", &with("k")), Err(421));
     }

@@ -70,7 +70,8 @@ mod tests {
         let text = format!(
             "{text}\n[providers.p]\nprofile = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:1\"\n"
         );
-        config::parse("f", &text, &|_| Some("/home/me".to_owned())).unwrap()
+        let env = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+        config::parse("f", &text, &env).unwrap()
     }
 
     #[test]

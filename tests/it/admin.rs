@@ -3,7 +3,7 @@
 use crate::client::{Answer, Connection};
 use crate::strait::Strait;
 
-const KEYED: &str = "[[keys]]\nname = \"ops\"\nkey = \"right\"\n";
+const KEYED: &str = "[[keys]]\nname = \"ops\"\nkey = \"right\"\nadmin = true\n[[keys]]\nname = \"fleet\"\nkey = \"plain\"\n";
 
 fn start(more: &str) -> Strait {
     let more = format!("[models]\n\"*\" = \"mock/*\"\n[store]\nurl = \"none\"\n{more}");
@@ -90,8 +90,10 @@ fn an_admin_key_signs_in() {
     let own = format!("{0}origin: http://{1}\r\n", host(&strait), strait.address);
     let signed_out = send(&strait, "GET /admin/models", &own, "");
     assert_eq!(signed_out.status, 303);
-    let wrong = send(&strait, "POST /admin/sign-in", &own, "key=wrong");
-    assert_eq!(wrong.status, 401);
+    for wrong in ["key=wrong", "key=plain"] {
+        let refused = send(&strait, "POST /admin/sign-in", &own, wrong);
+        assert_eq!(refused.status, 401);
+    }
     let right = send(
         &strait,
         "POST /admin/sign-in",

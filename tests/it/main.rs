@@ -16,6 +16,7 @@ mod dialects;
 mod drain;
 mod http;
 mod judge;
+mod keys;
 mod life;
 mod login;
 mod memory;

@@ -57,16 +57,21 @@ impl Strait {
             "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_strait"))
-            .args(["serve", "--driver", driver, "--config"])
-            .arg(&config)
-            // What is kept by default is kept here, and not with whoever runs the tests.
-            .env("XDG_STATE_HOME", &dir)
-            .env_remove("STATE_DIRECTORY")
-            .stderr(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::spawn(
+            dir.clone(),
+            Command::new(env!("CARGO_BIN_EXE_strait"))
+                .args(["serve", "--driver", driver, "--config"])
+                .arg(&config)
+                // What is kept by default is kept here, and not with whoever runs the tests.
+                .env("XDG_STATE_HOME", &dir)
+                .env_remove("STATE_DIRECTORY"),
+        )
+    }
+
+    /// Starts `strait serve` as the command has it, and waits until it serves.
+    pub fn spawn(dir: PathBuf, command: &mut Command) -> Strait {
+        let command = command.stderr(Stdio::piped()).stdin(Stdio::null());
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut banner = String::new();
         stderr.read_line(&mut banner).unwrap();

@@ -9,7 +9,7 @@ use crate::route::operator::{self, Ask, Reply};
 impl Exchange {
     /// Hands the request over.
     pub(super) fn operate(&mut self, body: Vec<u8>) -> Result<(), Error> {
-        let pass = operator::admit(&self.head, &self.snapshot)?;
+        let pass = operator::admit(&self.head, &self.snapshot, self.unix_s)?;
         self.pending.push_back(Action::Operate(Box::new(Ask {
             snapshot: self.snapshot.clone(),
             head: self.head.clone(),

@@ -29,8 +29,8 @@ fuzz_target!(|data: &[u8]| {
                 assert!(snapshot.resolve(model).is_some());
             }
             let _ = (snapshot.resolve(text), snapshot.catalog());
-            let _ = snapshot.authorize(Some(text));
-            let nobody = snapshot.authorize(None);
+            let _ = snapshot.authorize(Some(text), 0);
+            let nobody = snapshot.authorize(None, 0);
             assert_eq!(nobody.is_ok(), snapshot.keys.is_empty());
         }
         Err(mistake) => {
