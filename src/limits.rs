@@ -41,6 +41,10 @@ pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 pub const HOLD_MAX: Duration = Duration::from_secs(60);
 /// Grace after `finish_reason` for usage and the end of the stream.
 pub const FINISH_GRACE: Duration = Duration::from_secs(5);
+/// Time for a client's TLS handshake, from its connection on.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether the files of certificates have changed.
+pub const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 /// Time for a client to send its whole head, and then each further piece of its body.
 pub const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time an idle keep-alive connection of a client is kept.

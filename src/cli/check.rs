@@ -1,12 +1,26 @@
 //! `strait check`: what the configuration resolves to.
 
-use super::login;
-use crate::config::{Snapshot, Store};
+use super::{USAGE, login};
+use crate::config::{Snapshot, Store, Tls};
+use crate::server;
+use std::process::ExitCode;
 
-/// Prints the snapshot, secrets masked.
-pub fn print(snapshot: &Snapshot) {
+/// Prints the snapshot, secrets masked, and looks whether the files that it names can be used.
+pub fn run(snapshot: &Snapshot) -> ExitCode {
+    print(snapshot);
+    let Some(Err(e)) = snapshot.tls.as_ref().map(server::check_certificates) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("strait: {e}");
+    ExitCode::from(USAGE)
+}
+
+fn print(snapshot: &Snapshot) {
     let listen: Vec<String> = snapshot.listen.iter().map(|a| a.to_string()).collect();
     say!("listen     {}", listen.join(", "));
+    if let Some(tls) = &snapshot.tls {
+        say!("tls        {}", certificates(tls));
+    }
     say!("workers    {}", snapshot.workers);
     say!(
         "websocket  {}",
@@ -87,6 +101,16 @@ pub fn models(snapshot: &Snapshot) {
             entry.context_window
         );
     }
+}
+
+/// What clients are shown, and what they have to show.
+fn certificates(tls: &Tls) -> String {
+    let asked = match &tls.clients {
+        None => "",
+        Some(clients) if clients.required => " · clients need a certificate",
+        Some(_) => " · clients may have a certificate",
+    };
+    format!("{}{asked}", tls.cert_file.display())
 }
 
 /// Where responses are kept, and for how long.

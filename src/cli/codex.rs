@@ -46,13 +46,14 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
         eprintln!("strait codex: no model is configured. Mend: give one with --model.");
         return ExitCode::from(super::USAGE);
     };
+    let scheme = snapshot.scheme();
     let base = match snapshot.listen.first() {
         // Codex runs on this machine.
         Some(every) if every.ip().is_unspecified() => {
-            format!("http://127.0.0.1:{}/v1", every.port())
+            format!("{scheme}://127.0.0.1:{}/v1", every.port())
         }
-        Some(address) => format!("http://{address}/v1"),
-        None => "http://127.0.0.1:8787/v1".into(),
+        Some(address) => format!("{scheme}://{address}/v1"),
+        None => format!("{scheme}://127.0.0.1:8787/v1"),
     };
     let settings = settings(&base, &model, snapshot.keys.is_empty(), snapshot.websocket);
     if arguments.is_empty() {

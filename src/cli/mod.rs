@@ -128,10 +128,7 @@ pub fn main() -> ExitCode {
             driver,
             once,
         } => demo::run(driver.map(Into::into), listen, once),
-        Command::Check(config) => with(&config, |snapshot| {
-            check::print(snapshot);
-            ExitCode::SUCCESS
-        }),
+        Command::Check(config) => with(&config, check::run),
         Command::Health { url } => health::run(&url),
         Command::Models(config) => with(&config, |snapshot| {
             check::models(snapshot);

@@ -3,6 +3,7 @@
 use super::admin::AdminDraft;
 use super::keys::KeyDraft;
 use super::store::StoreDraft;
+use super::tls::TlsDraft;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Table};
@@ -13,6 +14,7 @@ use toml::{Spanned, Table};
 pub struct Draft {
     pub listen: Vec<Spanned<String>>,
     pub workers: usize,
+    pub tls: Option<TlsDraft>,
     pub keys: Vec<Spanned<KeyDraft>>,
     pub providers: BTreeMap<String, Spanned<ProviderDraft>>,
     pub profiles: BTreeMap<String, Spanned<Table>>,

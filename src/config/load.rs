@@ -162,6 +162,7 @@ impl Loader<'_> {
         let timeouts = self.timeouts(&draft)?;
         Ok(Snapshot {
             listen,
+            tls: self.tls(draft.tls.as_ref())?,
             workers,
             keys,
             providers,

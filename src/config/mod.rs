@@ -6,12 +6,14 @@ mod keys;
 mod load;
 mod login;
 mod store;
+mod tls;
 
 pub use admin::Admin;
 pub use keys::{ClientKey, Digest, Refused};
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
 pub use store::{Database, Place, Store};
+pub use tls::{ClientCertificates, Tls};
 
 use crate::auth::secret::{SealKey, Secret};
 use crate::limits;
@@ -95,6 +97,8 @@ pub struct Timeouts {
 pub struct Snapshot {
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// TLS on all of them.
+    pub tls: Option<Tls>,
     /// Worker threads; never 0.
     pub workers: usize,
     /// Keys of clients; empty: open.
@@ -137,6 +141,7 @@ impl Snapshot {
         };
         Snapshot {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            tls: None,
             workers: 1,
             keys: Vec::new(),
             providers: BTreeMap::from([(name, provider)]),
@@ -154,6 +159,14 @@ impl Snapshot {
             websocket: true,
             store: Store::none(),
             admin: Admin::default(),
+        }
+    }
+
+    /// What the addresses that are listened on begin with.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
         }
     }
 

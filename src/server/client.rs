@@ -1,6 +1,8 @@
 //! The client's end of a connection: what it sent and is not yet used, and what it is sent.
+//! With TLS both are the plain bytes; what it takes to seal them is nowhere else seen.
 
 use super::timer::{Timer, Timers};
+use super::tls::Session;
 use super::wire::{self, Control, Reader, Writer};
 use crate::limits;
 use monoio::net::TcpStream;
@@ -25,6 +27,7 @@ pub(super) struct Client {
     reader: Reader,
     writer: Writer,
     control: Control,
+    tls: Option<Box<Session>>,
     carry: Vec<u8>,
     ended: bool,
     /// A write was given up while it was pending.
@@ -40,11 +43,19 @@ impl Client {
             reader,
             writer,
             control,
+            tls: None,
             carry: Vec::new(),
             ended: false,
             writing: false,
             timer: Timer::new(timers),
         }
+    }
+
+    /// The handshake is done: from now on all goes through `session`, which has already
+    /// decrypted `carry`.
+    pub(super) fn secure(&mut self, session: Box<Session>, carry: Vec<u8>) {
+        self.tls = Some(session);
+        self.carry = carry;
     }
 
     /// Bytes received and not used yet.
@@ -62,6 +73,11 @@ impl Client {
         }
     }
 
+    /// All bytes that were received and not used yet.
+    pub(super) fn take_carry(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.carry)
+    }
+
     /// Whether the client has gone: nothing can be received, and sending makes no sense.
     pub(super) fn is_gone(&self) -> bool {
         self.ended
@@ -76,20 +92,30 @@ impl Client {
     /// Watches for bytes or the end; the read stays pending between calls. Reads no further once
     /// `cap` bytes are held, so that TCP stops a client that sends without waiting.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, cap: usize) -> Poll<Filled> {
-        if self.ended {
-            return Poll::Ready(Filled::End);
-        }
-        if self.carry.len() >= cap {
+        if self.carry.len() >= cap && !self.ended {
             return Poll::Pending;
         }
-        match ready!(self.reader.poll_read(cx)) {
-            Ok(count) if count > 0 => {
-                self.carry.extend_from_slice(self.reader.bytes());
-                Poll::Ready(Filled::More)
+        let held = self.carry.len();
+        while !self.ended {
+            match ready!(self.reader.poll_read(cx)) {
+                Ok(count) if count > 0 => self.take_in(),
+                _ => self.ended = true,
             }
-            _ => {
-                self.ended = true;
-                Poll::Ready(Filled::End)
+            if self.carry.len() > held {
+                return Poll::Ready(Filled::More);
+            }
+        }
+        Poll::Ready(Filled::End)
+    }
+
+    /// Adds what was read to the carry. With TLS it may be nothing: not all records are for us.
+    fn take_in(&mut self) {
+        let bytes = self.reader.bytes();
+        match &mut self.tls {
+            None => self.carry.extend_from_slice(bytes),
+            Some(session) => {
+                // What cannot be decrypted is not from the client.
+                self.ended = session.receive(bytes, &mut self.carry).unwrap_or(true);
             }
         }
     }
@@ -97,6 +123,12 @@ impl Client {
     /// Sends all of `buffer` and gives it back, emptied. `None`: the client has gone, or took
     /// nothing for [`limits::CLIENT_WRITE_TIMEOUT`].
     pub(super) async fn send(&mut self, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
+        if let Some(session) = &mut self.tls {
+            // The sealed bytes are given back in the place of the plain ones.
+            let sealed = session.seal(&buffer);
+            self.ended |= sealed.is_err();
+            buffer = sealed.ok()?;
+        }
         let mut sent = 0;
         while sent < buffer.len() {
             if self.ended {
@@ -126,9 +158,18 @@ impl Client {
         Some(buffer)
     }
 
+    /// Tells a client with TLS that nothing follows, so that it knows that nothing was cut off.
+    pub(super) async fn farewell(&mut self) {
+        if let Some(session) = &mut self.tls {
+            session.close();
+            let _ = self.send(Vec::new()).await;
+        }
+    }
+
     /// Closes so that the client sees what it was sent: closing with unread bytes in the
     /// socket would make the kernel reset the connection and throw the answer away.
     pub(super) async fn linger(&mut self) {
+        self.farewell().await;
         self.control.shutdown_write();
         let deadline = Instant::now() + limits::LINGER;
         let mut left = limits::LINGER_BYTES;

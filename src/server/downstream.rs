@@ -2,6 +2,7 @@
 //! of them changes to a WebSocket.
 
 use super::client::{Client, Filled};
+use super::handshake;
 use super::relay;
 use super::worker::Worker;
 use crate::error::{Error, Kind, Source};
@@ -9,8 +10,10 @@ use crate::http::head::{self, Parsed, RequestHead};
 use crate::limits;
 use crate::route::exchange::{self, Exchange};
 use monoio::net::TcpStream;
+use rustls::ServerConfig;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,11 +24,21 @@ enum Next {
     Close,
 }
 
-/// Serves a connection until it ends.
-pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream) -> impl Future<Output = ()> {
+/// Serves a connection until it ends; with `tls` only once it is secure.
+pub(super) fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+) -> impl Future<Output = ()> {
     // Out here what is made for good has one place in the task instead of two.
     let mut client = Client::new(stream, worker.timers.clone());
     async move {
+        if let Some(config) = tls
+            // On the heap for as long as it takes: those without TLS need no room for it.
+            && !Box::pin(handshake::run(&worker, &mut client, config)).await
+        {
+            return;
+        }
         loop {
             match next(&worker, &mut client).await {
                 Next::Serve(head) => {
@@ -44,7 +57,10 @@ pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream) -> impl Future<Output
                     let _ = client.send(exchange::refuse(&error)).await;
                     break;
                 }
-                Next::Close => return,
+                Next::Close => {
+                    client.farewell().await;
+                    return;
+                }
             }
         }
         if !client.is_gone() {
@@ -109,13 +125,19 @@ async fn next(worker: &Worker, client: &mut Client) -> Next {
     }
 }
 
-enum Waited {
+/// What a wait for a client's bytes came to.
+pub(super) enum Waited {
     More,
     End,
     Late,
 }
 
-async fn wait_for_bytes(worker: &Worker, client: &mut Client, deadline: Instant) -> Waited {
+/// Waits for more bytes of a client that is owed nothing.
+pub(super) async fn wait_for_bytes(
+    worker: &Worker,
+    client: &mut Client,
+    deadline: Instant,
+) -> Waited {
     poll_fn(|cx| {
         if let Poll::Ready(filled) = client.poll_fill(cx, limits::HEAD_BYTES_MAX) {
             return Poll::Ready(match filled {

@@ -8,10 +8,12 @@
 
 mod audience;
 mod buffers;
+mod certificates;
 mod client;
 mod downstream;
 mod driver;
 mod guard;
+mod handshake;
 mod journal;
 mod listener;
 mod login;
@@ -28,6 +30,7 @@ mod upstream;
 mod wire;
 mod worker;
 
+pub use certificates::check as check_certificates;
 pub use driver::DriverKind;
 pub use settings::Reload;
 pub use store::settle as settle_store;
@@ -172,7 +175,8 @@ impl Server {
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
         let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
         let mut logins = Logins::new(resolver.clone(), journal.clone());
-        let settings = Arc::new(Settings::new(snapshot, &mut logins)?);
+        let settings = Settings::new(snapshot, &mut logins, None, &journal)?;
+        let settings = Arc::new(settings);
 
         let operator = operator::Desk::new(&journal);
 
@@ -210,7 +214,7 @@ impl Server {
         drop(started);
         let line = collect(&reports, count)?;
         relocations::forget();
-        announce(&addresses, &line, count);
+        announce(&addresses, settings.snapshot.scheme(), &line, count);
         if let Some(ready) = options.ready {
             ready(addresses);
         }
@@ -230,8 +234,9 @@ impl Server {
     fn reload(&mut self) -> Result<(), String> {
         let read = self.reload.as_ref().ok_or("there is none to read")?;
         let next = successor(&self.settings.snapshot, read()?)?;
-        let settings = Settings::new(next, &mut self.logins).map_err(|e| e.to_string())?;
-        self.settings = Arc::new(settings);
+        let running = Some(&*self.settings);
+        let settings = Settings::new(next, &mut self.logins, running, &self.journal);
+        self.settings = Arc::new(settings.map_err(|e| e.to_string())?);
         for worker in &self.workers {
             let order = Order::Adopt(self.settings.clone());
             let _ = worker.orders.unbounded_send(order);
@@ -355,8 +360,9 @@ fn collect(
     })
 }
 
-fn announce(addresses: &[SocketAddr], driver: &str, workers: usize) {
-    let urls: Vec<String> = addresses.iter().map(|a| format!("http://{a}")).collect();
+fn announce(addresses: &[SocketAddr], scheme: &str, driver: &str, workers: usize) {
+    let urls = addresses.iter().map(|a| format!("{scheme}://{a}"));
+    let urls: Vec<String> = urls.collect();
     let noun = if workers == 1 { "worker" } else { "workers" };
     let line = format!(
         "strait {} listening on {} · {driver} · {workers} {noun}\n",

@@ -1,6 +1,8 @@
 //! What a reload replaces: the configuration, and what is made from it.
 
+use super::certificates::Certificates;
 use super::driver::phrase;
+use super::journal::Journal;
 use super::login::{self, Logins};
 use super::{ServerError, tls};
 use crate::config::{Place, Snapshot};
@@ -17,15 +19,25 @@ pub(super) struct Settings {
     /// For connections to providers.
     pub(super) tls: Arc<ClientConfig>,
     pub(super) logins: login::Desk,
+    /// What clients are shown; `None`: they come without TLS.
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 impl Settings {
-    /// Reads the certificate authorities and starts what new logins need.
-    pub(super) fn new(snapshot: Snapshot, logins: &mut Logins) -> Result<Self, ServerError> {
+    /// Reads certificates and authorities and starts what new logins need. What `running` has of
+    /// it is kept.
+    pub(super) fn new(
+        snapshot: Snapshot,
+        logins: &mut Logins,
+        running: Option<&Settings>,
+        journal: &Journal,
+    ) -> Result<Self, ServerError> {
         let mut providers = snapshot.providers.values();
         let any_tls = providers
             .any(|p| p.origin.tls || p.login.as_ref().is_some_and(|login| login.origin.tls));
         let tls = tls::config(any_tls, snapshot.ca_file.as_deref())?;
+        let held = running.and_then(|running| running.certificates.as_ref());
+        let certificates = Certificates::open(snapshot.tls.as_ref(), held, journal)?;
         let desk = logins
             .open(&snapshot, &tls)
             .map_err(|e| ServerError::System(format!("threads: {}", phrase(&e))))?;
@@ -33,6 +45,7 @@ impl Settings {
             snapshot: Arc::new(snapshot),
             tls,
             logins: desk,
+            certificates,
         })
     }
 }

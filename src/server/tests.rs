@@ -19,6 +19,7 @@ pub(super) struct Harness {
 pub(super) fn snapshot() -> Snapshot {
     Snapshot {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        tls: None,
         workers: 2,
         keys: Vec::new(),
         providers: BTreeMap::new(),

@@ -1,14 +1,17 @@
-//! TLS to providers: rustls, driven by hand between the socket and the exchange.
+//! TLS, to providers and to clients: rustls, driven by hand between the socket and the exchange.
 
 use super::ServerError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+};
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The configuration for all connections: system roots if `system_roots`, and those of
+/// The configuration for all connections to providers: system roots if `system_roots`, and those of
 /// `ca_file`. Session tickets are remembered across connections.
 pub(super) fn config(
     system_roots: bool,
@@ -19,7 +22,8 @@ pub(super) fn config(
         add_system_roots(&mut roots, ca_file.is_some())?;
     }
     if let Some(path) = ca_file {
-        add_file(&mut roots, path)?;
+        let read = authorities(&mut roots, path);
+        read.map_err(|why| ServerError::Tls(format!("ca_file {}: {why}", path.display())))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -48,39 +52,49 @@ fn add_system_roots(roots: &mut RootCertStore, may_be_empty: bool) -> Result<(),
     Ok(())
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), ServerError> {
-    let fail = |why: String| ServerError::Tls(format!("ca_file {}: {why}", path.display()));
-    let mut added = 0;
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fail(e.to_string()))? {
-        let certificate = certificate.map_err(|e| fail(e.to_string()))?;
-        roots.add(certificate).map_err(|e| fail(e.to_string()))?;
-        added += 1;
-    }
-    if added == 0 {
-        return Err(fail("no certificate in it".to_owned()));
+/// Adds the authorities of a PEM file, of which there must be one.
+pub(super) fn authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|e| e.to_string())?;
     }
     Ok(())
 }
 
+/// The certificates of a PEM file, of which there must be one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| e.to_string())?
+        .collect();
+    match all.map_err(|e| e.to_string())? {
+        none if none.is_empty() => Err("no certificate in it".to_owned()),
+        some => Ok(some),
+    }
+}
+
 /// One TLS connection: bytes of the socket in, bytes of the exchange out, and back.
 pub(super) struct Session {
-    connection: ClientConnection,
-    plain: Vec<u8>,
+    connection: Connection,
 }
 
 impl Session {
     /// A connection to `host`, a name or an address; the handshake is still to be done.
-    pub(super) fn new(config: Arc<ClientConfig>, host: &str) -> Result<Self, String> {
+    pub(super) fn client(config: Arc<ClientConfig>, host: &str) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host} is not a name that a certificate can have"))?;
-        let mut connection =
-            ClientConnection::new(config, name).map_err(|e| format!("TLS: {e}"))?;
-        // A request is sealed whole; its size is limited long before.
+        let connection = ClientConnection::new(config, name).map_err(told)?;
+        Ok(Self::of(connection.into()))
+    }
+
+    /// A connection of a client; the handshake is still to be done.
+    pub(super) fn server(config: Arc<ServerConfig>) -> Result<Self, String> {
+        let connection = ServerConnection::new(config).map_err(told)?;
+        Ok(Self::of(connection.into()))
+    }
+
+    fn of(mut connection: Connection) -> Self {
+        // What is sealed is sealed whole; its size is limited long before.
         connection.set_buffer_limit(None);
-        Ok(Session {
-            connection,
-            plain: Vec::new(),
-        })
+        Session { connection }
     }
 
     /// Whether the handshake is still going on.
@@ -88,45 +102,38 @@ impl Session {
         self.connection.is_handshaking()
     }
 
-    /// Takes bytes from the socket. What they decrypt to replaces [`Session::plain`]. True if
-    /// the peer said that nothing follows.
-    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> Result<bool, String> {
-        self.plain.clear();
+    /// Takes bytes from the socket, and appends what they decrypt to. True if the peer said that
+    /// nothing follows.
+    pub(super) fn receive(
+        &mut self,
+        mut bytes: &[u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<bool, String> {
         let mut closed = false;
         while !bytes.is_empty() && !closed {
-            self.connection
-                .read_tls(&mut bytes)
-                .map_err(|e| format!("TLS: {e}"))?;
-            let state = self
-                .connection
-                .process_new_packets()
-                .map_err(|e| format!("TLS: {e}"))?;
+            self.connection.read_tls(&mut bytes).map_err(told)?;
+            let state = self.connection.process_new_packets().map_err(told)?;
             closed = state.peer_has_closed();
             let fresh = state.plaintext_bytes_to_read();
             if fresh > 0 {
-                let start = self.plain.len();
-                self.plain.resize(start + fresh, 0);
-                self.connection
-                    .reader()
-                    .read_exact(&mut self.plain[start..])
-                    .map_err(|e| format!("TLS: {e}"))?;
+                let start = plain.len();
+                plain.resize(start + fresh, 0);
+                let mut reader = self.connection.reader();
+                reader.read_exact(&mut plain[start..]).map_err(told)?;
             }
         }
         Ok(closed)
     }
 
-    /// What the last bytes decrypted to.
-    pub(super) fn plain(&self) -> &[u8] {
-        &self.plain
-    }
-
     /// Encrypts `plain`; the result goes to the socket.
     pub(super) fn seal(&mut self, plain: &[u8]) -> Result<Vec<u8>, String> {
-        self.connection
-            .writer()
-            .write_all(plain)
-            .map_err(|e| format!("TLS: {e}"))?;
+        self.connection.writer().write_all(plain).map_err(told)?;
         Ok(self.outgoing())
+    }
+
+    /// Tells the peer that nothing follows, with the next bytes that are sent.
+    pub(super) fn close(&mut self) {
+        self.connection.send_close_notify();
     }
 
     /// Bytes that the session itself wants to send: handshake, alerts, key updates.
@@ -141,6 +148,11 @@ impl Session {
         }
         out
     }
+}
+
+/// Why a connection cannot go on.
+fn told(error: impl Display) -> String {
+    format!("TLS: {error}")
 }
 
 #[cfg(test)]
@@ -163,7 +175,7 @@ mod tests {
             .with_single_cert(vec![issued.cert.der().clone()], key.unwrap())
             .unwrap();
         (
-            Session::new(client, "example.test").unwrap(),
+            Session::client(client, "example.test").unwrap(),
             ServerConnection::new(Arc::new(server)).unwrap(),
         )
     }
@@ -186,12 +198,14 @@ mod tests {
     #[test]
     fn bytes_pass_at_every_split_and_the_end_is_told() {
         let (mut client, mut server) = pair();
+        let mut got = Vec::new();
         while client.is_handshaking() || server.is_handshaking() {
             to_server(&mut server, &client.outgoing());
             for byte in from_server(&mut server) {
-                assert!(!client.receive(&[byte]).unwrap());
+                assert!(!client.receive(&[byte], &mut got).unwrap());
             }
         }
+        assert!(got.is_empty());
         to_server(&mut server, &client.seal(b"question").unwrap());
         let mut asked = [0; 8];
         server.reader().read_exact(&mut asked).unwrap();
@@ -200,23 +214,23 @@ mod tests {
         let long = vec![b'x'; 100_000];
         server.set_buffer_limit(None);
         server.writer().write_all(&long).unwrap();
-        let mut got = Vec::new();
         for piece in from_server(&mut server).chunks(1000) {
-            assert!(!client.receive(piece).unwrap());
-            got.extend_from_slice(client.plain());
+            assert!(!client.receive(piece, &mut got).unwrap());
         }
         assert_eq!(got, long);
 
         server.writer().write_all(b"last").unwrap();
         server.send_close_notify();
-        assert!(client.receive(&from_server(&mut server)).unwrap());
-        assert_eq!(client.plain(), b"last");
+        got.clear();
+        assert!(client.receive(&from_server(&mut server), &mut got).unwrap());
+        assert_eq!(got, b"last");
     }
 
     #[test]
     fn garbage_is_an_error() {
         let (mut client, _) = pair();
-        assert!(client.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
+        let garbage = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        assert!(client.receive(garbage, &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct Upstream {
     sending: Option<Local<(Writer, io::Result<()>)>>,
     control: Control,
     tls: Option<Box<Session>>,
+    /// What the last bytes decrypted to.
+    plain: Vec<u8>,
     /// The end was told in the same read as the last bytes.
     ended: bool,
 }
@@ -56,6 +58,7 @@ impl Upstream {
             sending: None,
             control,
             tls: None,
+            plain: Vec::new(),
             ended: false,
         }
     }
@@ -118,11 +121,12 @@ impl Upstream {
                 let why = "closed without the end of TLS".to_owned();
                 return Poll::Ready(Received::Broken(why));
             }
-            match session.receive(self.reader.bytes()) {
+            self.plain.clear();
+            match session.receive(self.reader.bytes(), &mut self.plain) {
                 Ok(closed) => self.ended = closed,
                 Err(why) => return Poll::Ready(Received::Broken(why)),
             }
-            if !session.plain().is_empty() {
+            if !self.plain.is_empty() {
                 return Poll::Ready(Received::Bytes);
             }
         }
@@ -131,7 +135,7 @@ impl Upstream {
     /// The bytes of the last [`Received::Bytes`].
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.tls {
-            Some(session) => session.plain(),
+            Some(_) => &self.plain,
             None => self.reader.bytes(),
         }
     }
@@ -147,7 +151,7 @@ impl Upstream {
     }
 
     async fn handshake(&mut self, config: Arc<ClientConfig>) -> Result<(), String> {
-        let mut session = Box::new(Session::new(config, &self.origin.host)?);
+        let mut session = Box::new(Session::client(config, &self.origin.host)?);
         let mut writer = self.writer.take().ok_or("not connected")?;
         loop {
             let out = session.outgoing();
@@ -165,12 +169,12 @@ impl Upstream {
             if count == 0 {
                 return Err("closed during the TLS handshake".to_owned());
             }
-            if let Err(why) = session.receive(self.reader.bytes()) {
+            if let Err(why) = session.receive(self.reader.bytes(), &mut self.plain) {
                 // Best effort: tells the peer what was wrong.
                 let _ = wire::write_all(&mut writer, session.outgoing().into()).await;
                 return Err(why);
             }
-            if !session.plain().is_empty() {
+            if !self.plain.is_empty() {
                 return Err("the provider spoke before it was asked".to_owned());
             }
         }

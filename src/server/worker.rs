@@ -324,7 +324,8 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener) {
         match accepted {
             Ok((stream, peer)) => {
                 worker.journal.debug(|| format!("accepted {peer}"));
-                worker.spawn(downstream::serve(worker.clone(), stream));
+                let tls = worker.settings().certificates.as_ref().map(|c| c.current());
+                worker.spawn(downstream::serve(worker.clone(), stream, tls));
             }
             Err(_) if worker.is_draining() => return,
             Err(e) if needs_time(&e) => {

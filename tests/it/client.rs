@@ -43,8 +43,9 @@ impl Answer {
     }
 }
 
-pub struct Connection {
-    pub stream: TcpStream,
+/// A connection; `S` is what its bytes go through.
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     held: Vec<u8>,
 }
 
@@ -54,6 +55,12 @@ impl Connection {
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
+        Connection::over(stream)
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub fn over(stream: S) -> Connection<S> {
         Connection {
             stream,
             held: Vec::new(),

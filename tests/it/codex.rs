@@ -88,7 +88,7 @@ impl Codex {
     }
 
     fn with_provider(strait: &Strait, model: &str, keys: &str, more: &str) -> Option<Codex> {
-        let base = format!("http://{}/v1", strait.address);
+        let base = format!("{}/v1", strait.url());
         let config = format!(
             "model = \"{model}\"\nmodel_provider = \"strait\"\n[model_providers.strait]\nname = \"Strait\"\nbase_url = \"{base}\"\nwire_api = \"responses\"\nenv_key = \"STRAIT_KEY\"\nmodel_catalog_url = \"{base}/models\"\n{keys}{QUIET}{more}"
         );

@@ -3,6 +3,7 @@
 mod admin;
 mod autobahn;
 mod background;
+mod certificates;
 mod cli;
 mod client;
 mod cluster;
@@ -28,6 +29,7 @@ mod references;
 mod reverse;
 mod sdk;
 mod sdk_script;
+mod secure;
 mod stored;
 mod strait;
 mod stream;

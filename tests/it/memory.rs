@@ -1,9 +1,12 @@
 //! What the process holds: its memory from outside.
 
+use crate::certificates::{Authority, open as secure, section};
 use crate::client::{Connection, post_with};
 use crate::provider::{Answer, Provider, delta};
-use crate::strait::Strait;
+use crate::strait::{Strait, scratch};
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 
 /// Resident memory in KiB.
 fn resident(strait: &Strait) -> u64 {
@@ -12,35 +15,53 @@ fn resident(strait: &Strait) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+const STREAMS: usize = 100;
+
+/// What an idle process holds, and each of many streams that wait, in KiB.
+fn held<S: Read + Write>(
+    driver: &str,
+    more: &str,
+    connect: impl Fn(SocketAddr) -> Connection<S>,
+) -> (u64, u64) {
+    let answers = (0..=STREAMS)
+        .map(|_| Answer::Silence(vec![delta(json!({"content":"a"}))]))
+        .collect();
+    let provider = Provider::start(answers);
+    let more = format!("[models]\n\"*\" = \"mock/*\"\n{more}");
+    let strait = Strait::with("openai-compatible", &provider.url(), driver, &more);
+    let idle = resident(&strait);
+    let open = || {
+        let mut stream = connect(strait.address);
+        stream.send(post_with(
+            "/v1/responses",
+            "",
+            br#"{"model":"m","stream":true,"input":"hi"}"#,
+        ));
+        stream.wait_for("output_text.delta");
+        stream
+    };
+    // The first one also brings the pages of the program that serve it.
+    let first = open();
+    let before = resident(&strait);
+    let streams: Vec<_> = (0..STREAMS).map(|_| open()).collect();
+    let each = (resident(&strait) - before) / STREAMS as u64;
+    drop((first, streams));
+    (idle, each)
+}
+
 #[test]
 fn idle_and_with_streams_that_wait() {
-    const STREAMS: usize = 100;
+    let authority = Authority::new();
+    let dir = scratch("memory");
+    authority.issue(1).write(&dir);
+    let config = authority.client();
     for driver in ["io_uring", "epoll"] {
-        let answers = (0..=STREAMS)
-            .map(|_| Answer::Silence(vec![delta(json!({"content":"a"}))]))
-            .collect();
-        let provider = Provider::start(answers);
-        let more = "[models]\n\"*\" = \"mock/*\"\n";
-        let strait = Strait::with("openai-compatible", &provider.url(), driver, more);
-        let idle = resident(&strait);
-        let open = || {
-            let mut stream = Connection::open(strait.address);
-            stream.send(post_with(
-                "/v1/responses",
-                "",
-                br#"{"model":"m","stream":true,"input":"hi"}"#,
-            ));
-            stream.wait_for("output_text.delta");
-            stream
-        };
-        // The first one also brings the pages of the program that serve it.
-        let first = open();
-        let before = resident(&strait);
-        let streams: Vec<Connection> = (0..STREAMS).map(|_| open()).collect();
-        let each = (resident(&strait) - before) / STREAMS as u64;
+        let (idle, each) = held(driver, "", Connection::open);
         println!("{driver}: {idle} KiB idle, {each} KiB a waiting stream");
         assert!(idle < 9728, "{driver}: {idle} KiB idle");
         assert!(each < 14, "{driver}: {each} KiB a waiting stream");
-        drop((first, streams));
+        let (idle, each) = held(driver, &section(&dir), |address| secure(&config, address));
+        println!("{driver}, TLS: {idle} KiB idle, {each} KiB a waiting stream");
+        assert!(each < 24, "{driver}, TLS: {each} KiB a waiting stream");
     }
 }

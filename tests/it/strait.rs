@@ -76,9 +76,9 @@ impl Strait {
         let mut banner = String::new();
         stderr.read_line(&mut banner).unwrap();
         let at = banner
-            .find("http://")
+            .find("://")
             .unwrap_or_else(|| panic!("no address in {banner:?}"));
-        let address = banner[at + 7..]
+        let address = banner[at + 3..]
             .split([' ', ',', '\n'])
             .next()
             .unwrap()
@@ -117,6 +117,15 @@ impl Strait {
                 _ => {}
             }
         }
+    }
+
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        let scheme = match self.banner.contains("https://") {
+            true => "https",
+            false => "http",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     pub fn signal(&self, signal: &str) {

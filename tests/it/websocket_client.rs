@@ -2,8 +2,8 @@
 
 use crate::client::Connection;
 use serde_json::{Value, json};
-use std::io::Read;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 /// The key of every handshake here, and what it must be answered with.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -84,15 +84,21 @@ pub fn id_of(events: &[Value]) -> String {
         .to_owned()
 }
 
-pub struct WebSocket {
-    pub connection: Connection,
+pub struct WebSocket<S = TcpStream> {
+    pub connection: Connection<S>,
     held: Vec<u8>,
 }
 
 impl WebSocket {
     /// A WebSocket with Strait behind its handshake.
     pub fn open(address: SocketAddr) -> WebSocket {
-        let mut connection = Connection::open(address);
+        WebSocket::over(Connection::open(address))
+    }
+}
+
+impl<S: Read + Write> WebSocket<S> {
+    /// The same on a connection that is there.
+    pub fn over(mut connection: Connection<S>) -> WebSocket<S> {
         connection.send(handshake("originator: codex_exec\r\n"));
         let head = connection.head();
         assert!(
