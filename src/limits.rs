@@ -55,6 +55,41 @@ pub const WEBSOCKET_IDLE: Duration = Duration::from_secs(3600);
 /// Silence of a client on a WebSocket without a response under way, after which it is sent a ping,
 /// and then given up.
 pub const PING_EVERY: Duration = Duration::from_secs(30);
+/// Most tries with one target for a request, the first included. Few: Codex tries again by itself,
+/// up to thirty times.
+pub const RETRY_ATTEMPTS: u32 = 3;
+/// Wait before the second try; doubled for each further one.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(250);
+/// Longest wait before another try, also where the provider names the time.
+pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// From the request to the last moment in which another try begins: as long as the head is held.
+pub const RETRY_DEADLINE: Duration = HOLD_MAX;
+/// Most tries for one request, over all targets and keys: nothing goes round for ever.
+pub const RETRY_TRIES_MAX: u32 = 64;
+/// Share of a wait that the provider names by which it is lengthened at random, so that those who
+/// wait do not come back together.
+pub const RETRY_SPREAD: f64 = 0.1;
+/// How long a key is left alone that was refused, or has no money left. A person has to mend it;
+/// it is tried again now and then, and whenever there is no other.
+pub const KEY_REFUSED_REST: Duration = Duration::from_secs(60);
+/// Longest that a key is left alone because of `retry-after`: providers' clocks and plans change.
+pub const KEY_REST_MAX: Duration = Duration::from_secs(60);
+/// Failures in a row that open a breaker.
+pub const BREAKER_FAILURES: u32 = 5;
+/// Share of failures in the window that opens it.
+pub const BREAKER_RATE: f64 = 0.5;
+/// Tries in the window below which the share says nothing.
+pub const BREAKER_TRIES_MIN: u32 = 20;
+/// The window.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(30);
+/// How long a breaker is open before a probe.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(15);
+/// Most models of a provider whose health is watched: clients may make up names.
+pub const HEALTH_MODELS_MAX: usize = 256;
+/// Most keys of a provider that are left alone at once, counted once a model.
+pub const HEALTH_KEYS_MAX: usize = 1024;
+/// Most keys of one provider.
+pub const PROVIDER_KEYS_MAX: usize = 64;
 /// Time an idle upstream connection is kept: less than the usual 60 to 75 s of servers.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 /// Most idle connections kept per origin and worker.

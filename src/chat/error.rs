@@ -190,7 +190,8 @@ fn kind_of(status: u16, said: &Said) -> Kind {
         return Kind::Overloaded;
     }
     match status {
-        400 | 405 | 406 | 409..=428 | 430..=499 => Kind::BadRequest,
+        // 408 and 409 are over soon: of time, and of another request in the way.
+        400 | 405 | 406 | 410..=428 | 430..=499 => Kind::BadRequest,
         200 if code(&["invalid_request_error", "BadRequestError", "base_resp.2013"]) => {
             Kind::BadRequest
         }

@@ -1,7 +1,7 @@
 //! `strait check`: what the configuration resolves to.
 
 use super::{USAGE, login};
-use crate::config::{Snapshot, Store, Tls};
+use crate::config::{Snapshot, Store, Target, Tls};
 use crate::server;
 use std::process::ExitCode;
 
@@ -52,19 +52,18 @@ fn print(snapshot: &Snapshot) {
             origin.port,
             provider.path_prefix
         );
-        match (&provider.key, &provider.login) {
-            (Some(key), _) => say!("           key {}", mask(key.expose())),
-            (None, Some(login)) => say!("           {}", login::line(login)),
-            (None, None) => say!("           no key"),
+        for own in &provider.keys {
+            say!("           key {}", mask(own.key.expose()));
+        }
+        match &provider.login {
+            Some(login) => say!("           {}", login::line(login)),
+            None if provider.keys.is_empty() => say!("           no key"),
+            None => {}
         }
     }
     say!();
     for (alias, chain) in &snapshot.models {
-        let targets: Vec<String> = chain
-            .iter()
-            .map(|t| format!("{}/{}", t.provider.name, t.model))
-            .collect();
-        say!("model      {alias:<24} {}", targets.join(" → "));
+        say!("model      {alias:<24} {}", targets(chain));
     }
     for entry in snapshot.catalog() {
         if !snapshot.models.contains_key(&entry.slug) {
@@ -82,6 +81,39 @@ fn print(snapshot: &Snapshot) {
         t.hold,
         t.drain
     );
+    let r = &snapshot.retry;
+    say!(
+        "retry      {} attempts · backoff {:?} to {:?} · deadline {:?}",
+        r.attempts,
+        r.backoff,
+        r.backoff_max,
+        r.deadline
+    );
+    let b = &snapshot.breaker;
+    match b.failures {
+        0 => say!("breaker    off"),
+        failures => say!(
+            "breaker    {failures} failures in a row, or {} % within {:?} · open {:?}",
+            b.rate * 100.0,
+            b.window,
+            b.open
+        ),
+    }
+}
+
+/// A chain in its order, or with the shares of its targets.
+fn targets(chain: &[Target]) -> String {
+    let sum: f64 = chain.iter().map(|t| f64::from(t.weight.unwrap_or(0))).sum();
+    let named = chain.iter().map(|t| {
+        let name = format!("{}/{}", t.provider.name, t.model);
+        match t.weight {
+            Some(weight) => format!("{name} {:.0} %", f64::from(weight) / sum * 100.0),
+            None => name,
+        }
+    });
+    let shared = chain.iter().any(|t| t.weight.is_some());
+    let named: Vec<String> = named.collect();
+    named.join(if shared { " | " } else { " → " })
 }
 
 /// Prints what clients may ask for: window, efforts and price, as far as they are known.

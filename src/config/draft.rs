@@ -2,6 +2,7 @@
 
 use super::admin::AdminDraft;
 use super::keys::KeyDraft;
+use super::routing::{BreakerDraft, ChainDraft, RetryDraft};
 use super::store::StoreDraft;
 use super::tls::TlsDraft;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub struct Draft {
     pub websocket: Option<bool>,
     pub store: StoreDraft,
     pub admin: AdminDraft,
+    pub retry: RetryDraft,
+    pub breaker: BreakerDraft,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,18 +36,11 @@ pub struct ProviderDraft {
     pub profile: Option<String>,
     pub base_url: Option<String>,
     pub api_key: Option<String>,
+    pub api_keys: Vec<String>,
     pub auth_file: Option<String>,
     pub token_url: Option<String>,
     #[serde(rename = "override")]
     pub overrides: Table,
-}
-
-/// One target, or several to be tried in turn.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum ChainDraft {
-    Many(Vec<String>),
-    One(String),
 }
 
 #[derive(Debug, Default, Deserialize)]

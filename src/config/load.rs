@@ -1,8 +1,8 @@
 //! From the file and the environment to a snapshot; every mistake says where and how to mend it.
 
-use super::draft::{ChainDraft, Draft, ProviderDraft};
-use super::{Login, Origin, Provider, Snapshot, Target, Timeouts};
-use crate::auth::secret::{SealKey, Secret};
+use super::draft::{Draft, ProviderDraft};
+use super::{ApiKey, Login, Origin, Provider, Snapshot, Timeouts};
+use crate::auth::secret::SealKey;
 use crate::limits;
 use crate::provider::{Profile, builtin};
 use ring::digest::{SHA256, digest};
@@ -145,7 +145,7 @@ impl Loader<'_> {
         if providers.is_empty() {
             providers = self.providers_of_environment()?;
         }
-        let models = self.models(&draft, &providers)?;
+        let models = self.models(&draft.models, &providers)?;
         let workers = match draft.workers {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
             n => n,
@@ -173,6 +173,8 @@ impl Loader<'_> {
             websocket: draft.websocket.unwrap_or(true),
             store: self.store(&draft.store)?,
             admin: self.admin(&draft.admin)?,
+            retry: self.retry(&draft.retry)?,
+            breaker: self.breaker(&draft.breaker)?,
         })
     }
 
@@ -254,12 +256,10 @@ impl Loader<'_> {
                 .first(&profile.base_url_env)
                 .unwrap_or(profile.base_url.clone()),
         };
-        let key = match &own.api_key {
-            Some(key) => Some(self.expand(at, &path, key)?),
-            None => self.first(&profile.key_env),
-        };
+        let written: Vec<&String> = own.api_key.iter().chain(&own.api_keys).collect();
+        let keys = self.api_keys(at, &path, &written, &profile.key_env)?;
         let login = self.login(at, &path, &profile, own)?;
-        self.build(at, name, profile, &base_url, key, login)
+        self.build(at, name, profile, &base_url, keys, login)
     }
 
     fn build(
@@ -268,7 +268,7 @@ impl Loader<'_> {
         name: &str,
         profile: Profile,
         base_url: &str,
-        key: Option<String>,
+        keys: Vec<ApiKey>,
         login: Option<Login>,
     ) -> Result<Provider, ConfigError> {
         let path = format!("providers.{name}");
@@ -279,25 +279,19 @@ impl Loader<'_> {
         if login.is_some() {
             self.only_private(at, &path, "base_url", &origin)?;
         }
-        if key.is_none() && !profile.key_optional && login.is_none() {
+        if keys.is_empty() && !profile.key_optional && login.is_none() {
             let vars = profile.key_env.join(" or ");
             let mend = format!("api_key = \"${{…}}\" here, or export {vars}.");
             return Err(self.error(at, &path, "has no key.", mend));
         }
-        if let Some(key) = &key
-            && (key.is_empty() || key.bytes().any(|b| !(b'!'..=b'~').contains(&b)))
-        {
-            let what = "its key is empty or holds characters that no header may carry.";
-            return Err(self.error(at, &path, what, "check the variable it comes from."));
-        }
-        let key = key.map(Secret::new);
         Ok(Provider {
             name: name.into(),
             profile,
             origin,
             path_prefix,
-            key,
+            keys,
             login: login.map(Arc::new),
+            health: Arc::default(),
         })
     }
 
@@ -318,59 +312,17 @@ impl Loader<'_> {
             if profile.named_only {
                 continue;
             }
-            let key = self.first(&profile.key_env);
+            let keys = self.api_keys(0, name, &[], &profile.key_env)?;
             let url = self.first(&profile.base_url_env);
-            let wanted = key.is_some() && !profile.base_url.is_empty()
-                || url.is_some() && (key.is_some() || profile.key_optional);
+            let wanted = !keys.is_empty() && !profile.base_url.is_empty()
+                || url.is_some() && (!keys.is_empty() || profile.key_optional);
             if wanted {
                 let url = url.unwrap_or(profile.base_url.clone());
-                let provider = self.build(0, name, profile, &url, key, None)?;
+                let provider = self.build(0, name, profile, &url, keys, None)?;
                 providers.insert((*name).to_owned(), Arc::new(provider));
             }
         }
         Ok(providers)
-    }
-
-    fn models(
-        &self,
-        draft: &Draft,
-        providers: &BTreeMap<String, Arc<Provider>>,
-    ) -> Result<BTreeMap<String, Vec<Target>>, ConfigError> {
-        let mut models = BTreeMap::new();
-        for (alias, chain) in &draft.models {
-            let (at, path) = (chain.span().start, format!("models.{alias:?}"));
-            let targets = match chain.get_ref() {
-                ChainDraft::One(target) => std::slice::from_ref(target),
-                ChainDraft::Many(targets) => targets,
-            };
-            let mut resolved = Vec::new();
-            for target in targets {
-                let Some((provider, model)) = target.split_once('/') else {
-                    let what = format!("{target:?} is not provider/model.");
-                    return Err(self.error(
-                        at,
-                        &path,
-                        what,
-                        "write it like \"deepseek/deepseek-v4-pro\".",
-                    ));
-                };
-                let Some(provider) = providers.get(provider) else {
-                    let known: Vec<&str> = providers.keys().map(String::as_str).collect();
-                    let what = format!("no provider is called {provider:?}.");
-                    let mend = format!("use one of: {}.", known.join(", "));
-                    return Err(self.error(at, &path, what, mend));
-                };
-                resolved.push(Target {
-                    provider: Arc::clone(provider),
-                    model: model.into(),
-                });
-            }
-            if resolved.is_empty() {
-                return Err(self.error(at, &path, "the chain is empty.", "name a target."));
-            }
-            models.insert(alias.clone(), resolved);
-        }
-        Ok(models)
     }
 
     fn seal_key(
@@ -390,8 +342,9 @@ impl Loader<'_> {
         let mut material = b"strait seal key v1".to_vec();
         let secrets: Vec<&str> = providers
             .values()
-            .filter_map(|p| p.key.as_ref())
-            .map(Secret::expose)
+            // The first only: a key that is added does not break open conversations.
+            .filter_map(|p| p.keys.first())
+            .map(|key| key.key.expose())
             .collect();
         if secrets.is_empty() {
             // A reload must not forget what was sealed before it.

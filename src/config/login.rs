@@ -34,7 +34,7 @@ impl Loader<'_> {
                 false => Ok(None),
             };
         }
-        if own.api_key.is_some() {
+        if own.api_key.is_some() || !own.api_keys.is_empty() {
             let what = "takes the login of `codex login`, and no api_key.";
             let mend = "take api_key out; for a key of OpenAI's API use the profile openai.";
             return Err(self.error(at, path, what, mend));
@@ -114,7 +114,7 @@ mod tests {
             (login.origin.host.as_str(), login.path.as_str()),
             ("auth.openai.com", "/oauth/token")
         );
-        assert!(login.origin.tls && provider.origin.tls && provider.key.is_none());
+        assert!(login.origin.tls && provider.origin.tls && provider.keys.is_empty());
         assert_eq!(provider.path_prefix, "/backend-api/codex");
         let target = &snapshot.resolve("gpt-5.5").unwrap()[0];
         assert_eq!(target.provider.name, "codex");

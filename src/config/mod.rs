@@ -5,6 +5,9 @@ mod draft;
 mod keys;
 mod load;
 mod login;
+mod routing;
+#[cfg(test)]
+mod routing_tests;
 mod store;
 mod tls;
 
@@ -12,10 +15,13 @@ pub use admin::Admin;
 pub use keys::{ClientKey, Digest, Refused};
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
+pub use routing::{ApiKey, Retry};
 pub use store::{Database, Place, Store};
 pub use tls::{ClientCertificates, Tls};
 
-use crate::auth::secret::{SealKey, Secret};
+use crate::auth::secret::SealKey;
+use crate::ledger::breaker::Policy;
+use crate::ledger::health::Health;
 use crate::limits;
 use crate::provider::Profile;
 use crate::responses::catalog;
@@ -37,7 +43,7 @@ pub struct Origin {
 }
 
 /// A provider, ready to be asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Provider {
     /// Its name in `strait.toml`.
     pub name: String,
@@ -47,10 +53,12 @@ pub struct Provider {
     pub origin: Origin,
     /// The path before `/chat/completions` or `/responses`, without a trailing slash.
     pub path_prefix: String,
-    /// Its key, if it needs one.
-    pub key: Option<Secret>,
+    /// Its keys; none where it needs none. At most [`limits::PROVIDER_KEYS_MAX`].
+    pub keys: Vec<ApiKey>,
     /// Its login, where that stands for a key.
     pub login: Option<Arc<Login>>,
+    /// How it fares: the one part that changes, shared by all workers.
+    pub health: Arc<Health>,
 }
 
 /// A login that stands in a file, and where it is refreshed.
@@ -73,6 +81,9 @@ pub struct Target {
     pub provider: Arc<Provider>,
     /// The provider's name for the model.
     pub model: String,
+    /// Its share of the conversations, against the others of its chain; 0: only when those are
+    /// out. `None`: the chain is tried in the order in which it is written.
+    pub weight: Option<u32>,
 }
 
 /// Time-outs, all overridable in `strait.toml`; defaults in [`crate::limits`].
@@ -119,6 +130,10 @@ pub struct Snapshot {
     pub store: Store,
     /// The operators' pages.
     pub admin: Admin,
+    /// How often and how long is tried.
+    pub retry: Retry,
+    /// When a target that fails is left alone.
+    pub breaker: Policy,
 }
 
 impl Snapshot {
@@ -132,12 +147,14 @@ impl Snapshot {
             profile,
             origin,
             path_prefix,
-            key: None,
+            keys: Vec::new(),
             login: None,
+            health: Arc::default(),
         });
         let any = Target {
             provider: Arc::clone(&provider),
             model: "*".into(),
+            weight: None,
         };
         Snapshot {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
@@ -159,6 +176,8 @@ impl Snapshot {
             websocket: true,
             store: Store::none(),
             admin: Admin::default(),
+            retry: Retry::default(),
+            breaker: Policy::default(),
         }
     }
 
@@ -183,6 +202,7 @@ impl Snapshot {
             return Some(vec![Target {
                 provider,
                 model: name.into(),
+                weight: None,
             }]);
         }
         let listed = |p: &&Arc<Provider>| p.profile.named_models().any(|m| m == model);
@@ -191,6 +211,7 @@ impl Snapshot {
             return Some(vec![Target {
                 provider,
                 model: model.into(),
+                weight: None,
             }]);
         }
         match self.models.get("*") {
@@ -202,7 +223,11 @@ impl Snapshot {
                     "" => model.to_owned(),
                     default => default.to_owned(),
                 };
-                Some(vec![Target { provider, model }])
+                Some(vec![Target {
+                    provider,
+                    model,
+                    weight: None,
+                }])
             }
             None => None,
         }

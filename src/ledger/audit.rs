@@ -2,7 +2,7 @@
 //!
 //! Who answers — SQLite or PostgreSQL — is the shell's business.
 
-use super::record::{Record, Try};
+use super::record::{Passed, Record, Try};
 use super::usage::Usage;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -58,12 +58,17 @@ pub struct Tried {
     pub provider: String,
     /// The provider's name for the model.
     pub model: String,
+    /// Which of the provider's keys was shown, from 1; 0: none.
+    pub api_key: u16,
     /// The status of its answer; 0 where there was none.
     pub status: u16,
     /// Why it was not the answer, in one word; empty for the one that was.
     pub error: String,
     /// From its begin to its end.
     pub took_ms: u64,
+    /// The targets that were passed over on the way to it, and behind it where it was the last:
+    /// `provider/model: breaker_open`, or `key_resting`.
+    pub passed: Vec<String>,
 }
 
 impl Tried {
@@ -71,9 +76,11 @@ impl Tried {
         Tried {
             provider: tried.provider,
             model: tried.model,
+            api_key: tried.key,
             status: tried.status,
             error: tried.error.to_owned(),
             took_ms: millis(tried.took),
+            passed: tried.passed.iter().map(Passed::to_string).collect(),
         }
     }
 }
@@ -421,6 +428,7 @@ mod tests {
             status,
             error,
             took: Duration::from_millis(40),
+            ..Try::default()
         };
         Record {
             outcome,

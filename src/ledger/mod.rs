@@ -1,9 +1,16 @@
 //! What is kept beyond an exchange: pure types, no files, sockets or clocks.
 
 pub mod audit;
+pub mod breaker;
 pub mod ending;
+pub mod health;
 pub mod live;
 pub mod metrics;
 pub mod record;
 pub mod stored;
 pub mod usage;
+
+#[cfg(test)]
+mod breaker_tests;
+#[cfg(test)]
+mod health_tests;

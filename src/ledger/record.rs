@@ -2,6 +2,7 @@
 
 use super::usage::Usage;
 use crate::json::write;
+use std::fmt;
 use std::time::Duration;
 
 /// Whether a response is kept.
@@ -36,12 +37,33 @@ pub struct Try {
     pub provider: String,
     /// The provider's name for the model.
     pub model: String,
+    /// Which of the provider's keys was shown, from 1; 0: none.
+    pub key: u16,
     /// The status of its answer; 0 where there was none.
     pub status: u16,
     /// Why it was not the answer: a label of [`crate::error`]; empty for the one that was.
     pub error: &'static str,
     /// From its begin to its end.
     pub took: Duration,
+    /// The targets that were passed over on the way to it; behind it, where it was the last.
+    pub passed: Vec<Passed>,
+}
+
+/// A target that was not asked although its turn had come.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Passed {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The provider's name for the model.
+    pub model: String,
+    /// `breaker_open`, or `key_resting` where all its keys are out.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}: {}", self.provider, self.model, self.why)
+    }
 }
 
 /// What is noted of an exchange. Nothing in it is secret, and nothing is content.

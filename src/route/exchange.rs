@@ -1,14 +1,15 @@
 //! The life of one request.
 //!
 //! ```text
+//!                              ┌───────────── [Pausing] ◀─────────────┐
 //! head ─▶ Body ─▶ [Loading] ─▶ [Login] ─▶ Connecting ─▶ Sending ─▶ Answering ─▶ [Keeping] ─▶ Tail ─▶ Over
 //!           │                                 └────── attempt ──────┘                          ▲
 //!           └─ refused, or answered without a provider ────────────────────────────────────────┘
 //! ```
 //!
-//! Until the first output event ("commit") an error is an HTTP status, and another target of the
-//! chain may be tried; after it, an error is the stream's terminal event, and nothing is ever
-//! replayed.
+//! Until the first output event ("commit") an error is an HTTP status, and the same or another
+//! target of the plan may be tried; after it, an error is the stream's terminal event, and
+//! nothing is ever replayed.
 
 mod ask;
 mod count;
@@ -17,6 +18,7 @@ mod keep;
 mod note;
 mod operate;
 mod queue;
+mod retry;
 mod websocket;
 
 pub use super::answer::refuse;
@@ -25,13 +27,12 @@ use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
 pub use super::login::Ask;
-use super::login::{self, Next, Showing};
+use super::login::{self, Showing};
 pub use super::machine::{Action, Input, Machine, Note};
 use super::operator;
 use super::origin;
-use super::prepare::Order;
-use crate::auth::chatgpt::Credential;
-use crate::config::{Origin, Refused, Snapshot, Target};
+use super::plan::Plan;
+use crate::config::{Origin, Refused, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
@@ -63,6 +64,8 @@ enum Phase {
     Login,
     /// The operator's thread was asked.
     Operating,
+    /// A try has failed, and the next is not due yet.
+    Pausing,
     /// The store was asked to keep the response, which the background will work on.
     Queueing,
     /// The request is on its way.
@@ -92,7 +95,9 @@ pub struct Exchange {
     decoder: BodyDecoder,
     body: Vec<u8>,
     attempt: Option<Attempt>,
-    chain: std::vec::IntoIter<Target>,
+    plan: Plan,
+    /// Why the last try failed, while the next is waited for.
+    failure: Option<Box<Error>>,
     stale_retries: u8,
     login: Showing,
     keeping: Option<Box<Keeping>>,
@@ -149,7 +154,8 @@ impl Exchange {
             phase: Phase::Body,
             body: Vec::new(),
             attempt: None,
-            chain: Vec::new().into_iter(),
+            plan: Plan::default(),
+            failure: None,
             stale_retries: 0,
             login: Showing::default(),
             keeping: None,
@@ -249,7 +255,7 @@ impl Exchange {
             if counts {
                 chain.retain(count::can_count);
             }
-            self.chain = chain.into_iter();
+            self.plan = Plan::new(&self.snapshot, chain);
             self.record.model = model;
         }
         if self.endpoint != Endpoint::Chat && self.asks_for_previous(request)? {
@@ -268,120 +274,14 @@ impl Exchange {
                 self.warm_up(request);
                 return Ok(());
             }
-            Endpoint::InputTokens if self.chain.len() == 0 => return self.estimate(request),
+            Endpoint::InputTokens if self.plan.targets().is_empty() => {
+                return self.estimate(request);
+            }
             Endpoint::Responses if self.is_for_background(request)? => return self.queue(request),
             Endpoint::Responses => self.decide_to_keep(request),
             _ => {}
         }
         self.begin(request, body)
-    }
-
-    fn next_attempt(&mut self) -> Result<(), Error> {
-        let body = std::mem::take(&mut self.body);
-        let mut tape = Tape::new();
-        let request = tape
-            .parse(&body)
-            .map_err(|e| Error::bad_request(e.to_string()))?;
-        self.begin(request, &body)?;
-        self.keep(body);
-        Ok(())
-    }
-
-    /// Keeps the body for another target, for another credential, or for the store.
-    fn keep(&mut self, body: Vec<u8>) {
-        let needed = self.chain.len() > 0 || self.login.may_ask_again() || self.is_kept();
-        if needed && self.phase != Phase::Over {
-            self.body = body;
-        }
-    }
-
-    /// Begins with the next target: at once, or with its login.
-    fn begin(&mut self, request: Value<'_>, body: &[u8]) -> Result<(), Error> {
-        let target = self
-            .chain
-            .next()
-            .ok_or_else(|| local::unknown_model(&self.record.model))?;
-        self.try_begins(&target);
-        match self.login.begin(target) {
-            Next::Ask(ask) => {
-                self.ask_for_login(ask);
-                Ok(())
-            }
-            Next::Go(target) => self.attempt(target, None, request, body),
-        }
-    }
-
-    fn ask_for_login(&mut self, ask: Ask) {
-        self.attempt = None;
-        if std::mem::take(&mut self.upstream_open) {
-            self.pending.push_back(Action::CloseUpstream);
-        }
-        self.pending.push_back(Action::Login(ask));
-        self.deadline = Some(self.last + limits::LOGIN_TIMEOUT);
-        self.phase = Phase::Login;
-    }
-
-    fn credential(&mut self, result: Result<Credential, Error>, now: Instant) {
-        if self.phase != Phase::Login {
-            return;
-        }
-        let body = std::mem::take(&mut self.body);
-        let result = result.and_then(|credential| self.show(credential, &body));
-        self.keep(body);
-        if let Err(error) = result {
-            self.fail(error, now);
-        }
-    }
-
-    fn show(&mut self, credential: Credential, body: &[u8]) -> Result<(), Error> {
-        let mut tape = Tape::new();
-        let request = tape
-            .parse(body)
-            .map_err(|e| Error::bad_request(e.to_string()))?;
-        if let Some(target) = self.login.target() {
-            self.attempt(target, Some(&credential), request, body)?;
-            self.login.shown(credential);
-        }
-        Ok(())
-    }
-
-    fn attempt(
-        &mut self,
-        target: Target,
-        credential: Option<&Credential>,
-        request: Value<'_>,
-        body: &[u8],
-    ) -> Result<(), Error> {
-        // No two tries have the same number.
-        let number = self.record.tries.len().try_into().unwrap_or(u32::MAX);
-        let attempt = Attempt::new(self.order(target, credential, request, body, number))?;
-        note::diagnose(&mut self.record, &attempt);
-        self.connect(attempt);
-        Ok(())
-    }
-
-    fn order<'a>(
-        &'a self,
-        target: Target,
-        credential: Option<&'a Credential>,
-        request: Value<'a>,
-        body: &'a [u8],
-        number: u32,
-    ) -> Order<'a> {
-        Order {
-            snapshot: &self.snapshot,
-            endpoint: self.endpoint,
-            target,
-            request,
-            body,
-            head: &self.head,
-            credential,
-            framing: self.framing,
-            place: self.place(),
-            // No two attempts share a seed: ids and nonces come from it.
-            seed: seed_of(self.entropy, number),
-            unix_s: self.unix_s,
-        }
     }
 
     fn connect(&mut self, attempt: Attempt) {
@@ -415,8 +315,8 @@ impl Exchange {
         }
         self.record.upstream_bytes += bytes.len() as u64;
         self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
-        // What was kept for another credential is not needed once there is output.
-        let needed = self.body.is_empty() || self.chain.len() > 0 || self.is_kept();
+        // What was kept for another try is not needed once there is output.
+        let needed = self.body.is_empty() || self.is_kept();
         if !needed && self.attempt.as_ref().is_some_and(Attempt::committed) {
             self.body = Vec::new();
         }
@@ -456,6 +356,7 @@ impl Exchange {
             Phase::Following => self.follow_on(now),
             Phase::Operating => self.operated(None),
             Phase::Login => self.fail(login::late(), now),
+            Phase::Pausing => self.try_again(now),
             Phase::Connecting => {
                 let message = "The provider could not be reached: no connection in time.";
                 self.fail(
@@ -489,6 +390,9 @@ impl Exchange {
         let step = act(attempt, &mut self.out);
         if attempt.committed() && self.record.first_event.is_none() {
             self.record.first_event = Some(now.duration_since(self.started));
+            if attempt.status() != 0 {
+                self.plan.answered(now);
+            }
         }
         if self.phase == Phase::Keeping {
             // Only the end of the upstream body is outstanding; it says nothing more.
@@ -505,6 +409,7 @@ impl Exchange {
     /// Everything was said to the client; only the upstream body's end may be outstanding.
     fn said(&mut self, now: Instant) {
         let Some(attempt) = &self.attempt else { return };
+        self.plan.answered(now);
         self.record.status = attempt.status();
         self.record.outcome = attempt.outcome();
         self.record.detail = attempt.detail().to_owned();
@@ -515,46 +420,6 @@ impl Exchange {
         } else {
             self.phase = Phase::Tail;
             self.deadline = Some(now + TAIL);
-        }
-    }
-
-    /// The attempt failed. Before commit another target may do better; the last one's error is
-    /// the answer. After commit the stream is ended properly.
-    fn fail(&mut self, error: Error, now: Instant) {
-        let committed = self.attempt.as_ref().is_some_and(Attempt::committed);
-        let status = self.attempt.as_ref().map_or(0, Attempt::status);
-        self.try_ends(Some(&error));
-        let error = match self.login.refused(status, error) {
-            Ok(ask) => {
-                if let Some(target) = self.login.target() {
-                    self.try_begins(&target);
-                }
-                return self.ask_for_login(ask);
-            }
-            Err(error) => error,
-        };
-        if !committed && self.chain.len() > 0 && elsewhere_helps(&error) {
-            if let Err(error) = self.next_attempt() {
-                self.answer_error(&error);
-            }
-            return;
-        }
-        self.give_up(error, now);
-    }
-
-    fn give_up(&mut self, error: Error, now: Instant) {
-        match &mut self.attempt {
-            Some(attempt) if attempt.committed() => {
-                self.record.detail = error.to_string();
-                match attempt.abort(error, &mut self.out) {
-                    Step::Held => self.hold(now),
-                    _ => {
-                        self.said(now);
-                        self.over();
-                    }
-                }
-            }
-            _ => self.answer_error(&error),
         }
     }
 
@@ -594,6 +459,7 @@ impl Exchange {
 
     fn over(&mut self) {
         self.phase = Phase::Over;
+        self.plan.abandon(self.last);
         self.pending.clear();
         self.deadline = None;
         self.body = Vec::new();
@@ -727,21 +593,6 @@ impl Machine for Exchange {
 pub(in crate::route) fn bearer(head: &RequestHead) -> Option<&str> {
     let (scheme, key) = head.headers.get("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-}
-
-/// Whether another target may succeed where this one failed: never for what is wrong with the
-/// request itself.
-fn elsewhere_helps(error: &Error) -> bool {
-    matches!(
-        error.kind,
-        Kind::ConnectFailed
-            | Kind::Overloaded
-            | Kind::ProviderAuth
-            | Kind::Quota
-            | Kind::RateLimited
-            | Kind::UpstreamBroken
-            | Kind::UpstreamTimeout
-    )
 }
 
 fn seed_of(entropy: [u8; 32], attempt: u32) -> [u8; 32] {

@@ -5,7 +5,7 @@ use super::exchange::{Action, Ask, Exchange, Input, Machine};
 use super::memory::entropy;
 use crate::auth::chatgpt::Credential;
 use crate::auth::secret::Secret;
-use crate::config::{self, Snapshot};
+use crate::config::{self, Retry, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{self, Parsed};
 use crate::ledger::stored;
@@ -24,6 +24,10 @@ pub(super) struct Peer {
     pub(super) client: Vec<u8>,
     pub(super) upstream: Vec<u8>,
     pub(super) connects: usize,
+    /// The ports that connections were asked for to.
+    pub(super) origins: Vec<u16>,
+    /// When the request came.
+    pub(super) began: Instant,
     asked: Vec<Ask>,
     /// What the store was asked.
     pub(super) questions: VecDeque<stored::Ask>,
@@ -36,17 +40,22 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn with(snapshot: Snapshot, head: &str, body: &[u8]) -> Peer {
+        Peer::at(Arc::new(snapshot), head, body, Instant::now())
+    }
+
+    pub(super) fn at(snapshot: Arc<Snapshot>, head: &str, body: &[u8], now: Instant) -> Peer {
         let Ok(Parsed::Complete { head, .. }) = head::request(head.as_bytes()) else {
             panic!("the test's head is wrong")
         };
-        let now = Instant::now();
-        let exchange = Exchange::new(Arc::new(snapshot), head, entropy(), 1_760_000_000, now);
+        let exchange = Exchange::new(snapshot, head, entropy(), 1_760_000_000, now);
         let mut peer = Peer {
             exchange,
             now,
             client: Vec::new(),
             upstream: Vec::new(),
             connects: 0,
+            origins: Vec::new(),
+            began: now,
             asked: Vec::new(),
             questions: VecDeque::new(),
             spawned: None,
@@ -78,8 +87,9 @@ impl Peer {
                     self.client.extend_from_slice(&bytes);
                     self.exchange.recycle(bytes);
                 }
-                Action::Connect(_) => {
+                Action::Connect(origin) => {
                     self.connects += 1;
+                    self.origins.push(origin.port);
                     return Action::Wait;
                 }
                 Action::Login(ask) => self.asked.push(ask),
@@ -145,7 +155,14 @@ impl Peer {
 
 pub(super) fn snapshot() -> Snapshot {
     let profile = Profile::parse("mock", "key_optional = true").expect("a legal profile");
-    Snapshot::single(profile, "http://127.0.0.1:9/v1")
+    Snapshot {
+        // What a failure comes to is seen at the first.
+        retry: Retry {
+            attempts: 1,
+            ..Retry::default()
+        },
+        ..Snapshot::single(profile, "http://127.0.0.1:9/v1")
+    }
 }
 
 pub(super) fn post(path: &str, length: usize) -> String {

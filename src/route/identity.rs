@@ -25,8 +25,8 @@ pub fn is_codex(head: &RequestHead) -> bool {
 pub(super) fn write(out: &mut Vec<u8>, order: &Order<'_>) {
     let provider = &order.target.provider;
     let profile = &provider.profile;
-    if let Some(key) = &provider.key {
-        let value = [&profile.auth_prefix, key.expose()];
+    if let Some(own) = order.key.and_then(|place| provider.keys.get(place)) {
+        let value = [&profile.auth_prefix, own.key.expose()];
         field(out, &profile.auth_header, &value);
     }
     if let Some(credential) = order.credential {
@@ -88,6 +88,17 @@ fn program(out: &mut Vec<u8>, head: &RequestHead, codex_agent: Option<&str>) {
     let version = head.headers.get("version").or(product.map(|(_, v)| v));
     if let Some(version) = version {
         field(out, "version", &[version]);
+    }
+}
+
+/// The conversation that the request belongs to: the session as Codex names it, or the older Codex
+/// and others in their way, or [`session_of`].
+pub(super) fn conversation(head: &RequestHead, request: Value<'_>, key: &SealKey) -> String {
+    let names = ["session-id", "session_id"];
+    let named = names.iter().find_map(|name| head.headers.get(name));
+    match named.filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => session_of(request, key),
     }
 }
 

@@ -17,6 +17,7 @@ mod memory;
 mod mode;
 pub mod operator;
 mod origin;
+mod plan;
 mod prepare;
 mod stored;
 pub mod upstream;
@@ -25,6 +26,8 @@ pub mod upstream;
 mod ask_tests;
 #[cfg(test)]
 mod exchange_tests;
+#[cfg(test)]
+mod failover_tests;
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct Order<'a> {
     pub endpoint: Endpoint,
     /// Who is asked.
     pub target: Target,
+    /// Which of the provider's keys is shown; `None`: it has none.
+    pub key: Option<usize>,
     /// The client's body, scanned.
     pub request: Value<'a>,
     /// The client's body.

@@ -50,7 +50,7 @@ impl Settings {
     }
 }
 
-/// The configuration that is to follow `running`, or which key of it stands against that.
+/// The configuration that is to follow `running`, with what that knows of providers; or which key of it stands against that.
 pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapshot, String> {
     // A place that nobody chose was looked at once, at the start.
     if !running.store.chosen && !next.store.chosen {
@@ -67,7 +67,10 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
         ),
     ];
     match fixed.iter().find(|(_, same)| !same) {
-        None => Ok(next),
+        None => {
+            next.inherit(running);
+            Ok(next)
+        }
         Some((key, _)) => Err(format!(
             "{key} cannot change while Strait runs. Mend: leave it as it was, or restart."
         )),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::auth::secret::SealKey;
-use crate::config::{Admin, Store, Timeouts};
+use crate::config::{Admin, Retry, Store, Timeouts};
+use crate::ledger::breaker::Policy;
 use crate::limits;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -37,6 +38,8 @@ pub(super) fn snapshot() -> Snapshot {
         websocket: true,
         store: Store::none(),
         admin: Admin::default(),
+        retry: Retry::default(),
+        breaker: Policy::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod compaction;
 mod deploy;
 mod dialects;
 mod drain;
+mod failover;
 mod http;
 mod judge;
 mod keys;

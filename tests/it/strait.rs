@@ -53,8 +53,13 @@ impl Strait {
     fn run(top: &str, profile: &str, url: &str, driver: &str, more: &str) -> Strait {
         let dir = scratch("strait");
         let config = dir.join("strait.toml");
+        // What a failure comes to is seen at the first, but where trying again is the subject.
+        let retry = match more.contains("[retry]") {
+            true => "",
+            false => "[retry]\nattempts = 1\n",
+        };
         let text = format!(
-            "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
+            "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n{retry}[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
         std::fs::write(&config, text).unwrap();
         Self::spawn(

@@ -41,7 +41,10 @@ fn address(provider: &Provider) -> String {
 fn credential(provider: &Provider) -> Markup {
     html! {
         @if provider.login.is_some() { "ChatGPT login" }
-        @else if provider.key.is_some() { "key " span.mono aria-label="hidden" { "••••" } }
+        @else if let n @ 1.. = provider.keys.len() {
+            @if n > 1 { (n) " keys " } @else { "key " }
+            span.mono aria-label="hidden" { "••••" }
+        }
         @else { "none needed" }
     }
 }

@@ -89,7 +89,7 @@ impl Exchange {
 
     /// A response that is not known here may be one that the provider keeps.
     fn left_to_provider(&self, previous: Value<'_>) -> Result<(), Error> {
-        let keeps = self.chain.as_slice().first().is_some_and(|target| {
+        let keeps = self.plan.targets().first().is_some_and(|target| {
             let profile = target.provider.profile.for_model(&target.model);
             profile.wire == Wire::Responses && profile.keeps_responses
         });

@@ -1,11 +1,11 @@
 //! What an exchange notes of itself while it lives.
 
 use super::{Attempt, Exchange};
-use crate::config::Target;
 use crate::error::Error;
 use crate::http::head::RequestHead;
 use crate::json::write;
 use crate::ledger::record::{Record, Try};
+use crate::route::plan::Course;
 use crate::translate::diagnostic::Diagnostic;
 
 /// Bytes after which a record lists no further diagnostics.
@@ -45,11 +45,15 @@ pub(super) fn diagnose(record: &mut Record, attempt: &Attempt) {
 
 impl Exchange {
     /// Another try upstream begins.
-    pub(super) fn try_begins(&mut self, target: &Target) {
+    pub(super) fn try_begins(&mut self, course: &Course) {
         self.try_began = self.last;
+        let passed = self.plan.take_passed().collect();
+        let key = course.key.map_or(0, |place| place + 1);
         self.record.tries.push(Try {
-            provider: target.provider.name.clone(),
-            model: target.model.clone(),
+            provider: course.target.provider.name.clone(),
+            model: course.target.model.clone(),
+            key: key.try_into().unwrap_or(u16::MAX),
+            passed,
             ..Try::default()
         });
     }
@@ -60,6 +64,14 @@ impl Exchange {
             last.status = self.attempt.as_ref().map_or(0, Attempt::status);
             last.error = error.map_or("", Error::label);
             last.took = self.last.duration_since(self.try_began);
+        }
+    }
+
+    /// Whoever is left after the last try is out.
+    pub(super) fn nobody_is_left(&mut self) {
+        let passed = self.plan.take_passed();
+        if let Some(last) = self.record.tries.last_mut() {
+            last.passed.extend(passed);
         }
     }
 

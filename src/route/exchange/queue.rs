@@ -10,6 +10,7 @@ use crate::responses::items::{self, Input};
 use crate::route::attempt::Attempt;
 use crate::route::background::{Background, Job, Room};
 use crate::route::machine::Action;
+use crate::route::plan::Course;
 use crate::route::{prepare, stored};
 use crate::translate::snapshot::Place;
 
@@ -80,9 +81,12 @@ impl Exchange {
         let request = tape
             .parse(body)
             .map_err(|e| Error::bad_request(e.to_string()))?;
-        let target = self.chain.as_slice().first().cloned();
+        let target = self.plan.targets().first().cloned();
         let trial = match target.filter(|target| target.provider.login.is_none()) {
-            Some(target) => Some(Attempt::new(self.order(target, None, request, body, 0))?),
+            Some(target) => {
+                let course = Course { target, key: None };
+                Some(Attempt::new(self.order(course, None, request, body, 0))?)
+            }
             None => None,
         };
         let diagnostics: Vec<_> = trial
