@@ -2,9 +2,11 @@
 
 use super::admin::AdminDraft;
 use super::keys::KeyDraft;
+use super::metrics::Metrics;
 use super::routing::{BreakerDraft, ChainDraft, RetryDraft};
 use super::store::StoreDraft;
 use super::tls::TlsDraft;
+use super::traces::TracesDraft;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Table};
@@ -24,7 +26,9 @@ pub struct Draft {
     pub timeouts: TimeoutsDraft,
     pub ca_file: Option<Spanned<String>>,
     pub websocket: Option<bool>,
+    pub metrics: Metrics,
     pub store: StoreDraft,
+    pub traces: TracesDraft,
     pub admin: AdminDraft,
     pub retry: RetryDraft,
     pub breaker: BreakerDraft,

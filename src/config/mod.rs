@@ -5,19 +5,23 @@ mod draft;
 mod keys;
 mod load;
 mod login;
+mod metrics;
 mod routing;
 #[cfg(test)]
 mod routing_tests;
 mod store;
 mod tls;
+mod traces;
 
 pub use admin::Admin;
 pub use keys::{ClientKey, Digest, Refused};
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
+pub use metrics::Metrics;
 pub use routing::{ApiKey, Retry};
 pub use store::{Database, Place, Store};
 pub use tls::{ClientCertificates, Tls};
+pub use traces::Traces;
 
 use crate::auth::secret::SealKey;
 use crate::ledger::breaker::Policy;
@@ -126,8 +130,12 @@ pub struct Snapshot {
     pub ca_file: Option<PathBuf>,
     /// Whether `GET /v1/responses` may become a WebSocket; else it is a 426.
     pub websocket: bool,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Where responses are kept.
     pub store: Store,
+    /// Where traces are sent; `None`: nothing is traced.
+    pub traces: Option<Traces>,
     /// The operators' pages.
     pub admin: Admin,
     /// How often and how long is tried.
@@ -174,7 +182,9 @@ impl Snapshot {
             },
             ca_file: None,
             websocket: true,
+            metrics: Metrics::default(),
             store: Store::none(),
+            traces: None,
             admin: Admin::default(),
             retry: Retry::default(),
             breaker: Policy::default(),
@@ -231,6 +241,23 @@ impl Snapshot {
             }
             None => None,
         }
+    }
+
+    /// Whether the configuration names the provider's model, so that no client made it up.
+    pub fn knows(&self, provider: &str, model: &str) -> bool {
+        let own = self.providers.get(provider).is_some_and(|provider| {
+            let profile = &provider.profile;
+            profile.default_model == model || profile.named_models().any(|m| m == model)
+        });
+        own || self.models.iter().any(|(alias, chain)| {
+            chain.iter().any(|target| {
+                let named = match target.model.as_str() {
+                    "*" => alias,
+                    name => name,
+                };
+                named == model && target.provider.name == provider
+            })
+        })
     }
 
     /// The client key that `presented` is at `unix_s`; `None` where no keys are configured.

@@ -5,8 +5,11 @@ pub mod breaker;
 pub mod ending;
 pub mod health;
 pub mod live;
+#[cfg(test)]
+mod live_tests;
 pub mod metrics;
 pub mod record;
+pub mod span;
 pub mod stored;
 pub mod usage;
 

@@ -1,5 +1,6 @@
 //! What is noted of an exchange once it is over: for the log, the counters and the audit.
 
+use super::span::{SpanId, Trace};
 use super::usage::Usage;
 use crate::json::write;
 use std::fmt;
@@ -43,10 +44,16 @@ pub struct Try {
     pub status: u16,
     /// Why it was not the answer: a label of [`crate::error`]; empty for the one that was.
     pub error: &'static str,
+    /// From the exchange's begin to its own.
+    pub began: Duration,
     /// From its begin to its end.
     pub took: Duration,
     /// The targets that were passed over on the way to it; behind it, where it was the last.
     pub passed: Vec<Passed>,
+    /// The provider's name for the request; empty if it told none.
+    pub request_id: String,
+    /// Its span, where the exchange is traced.
+    pub span: SpanId,
 }
 
 /// A target that was not asked although its turn had come.
@@ -71,6 +78,10 @@ impl fmt::Display for Passed {
 pub struct Record {
     /// The request's own id, as the client is told it.
     pub id: String,
+    /// The client's own name for the request; empty if it told none.
+    pub client_id: String,
+    /// Its place in a trace; `None` where Strait traces nothing.
+    pub trace: Option<Box<Trace>>,
     /// The request's method; `WEBSOCKET` for one over a WebSocket.
     pub method: String,
     /// The request's path, without its query.

@@ -1,11 +1,14 @@
 //! Answers to the client: canonical heads, whole bodies, and the frame around a stream.
 
+use super::request_id;
 use crate::error::{Error, Source};
 use crate::http::framing::{LAST_CHUNK, chunk_begin, chunk_end};
 use crate::http::head::{RequestHead, write_response};
 use crate::http::websocket::encode;
 use crate::json::write;
 use crate::sse::{Frame, Frames};
+
+pub use super::request_id::RequestId;
 
 /// How the answer to one request is framed, fixed by the request's head.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,8 @@ pub struct Framing {
     pub keep_alive: bool,
     /// The request was `HEAD`: no body is sent.
     pub head_only: bool,
+    /// The request's own name; every head says it.
+    pub id: RequestId,
 }
 
 /// What carries an answer.
@@ -50,7 +55,12 @@ impl Framing {
         body: &[u8],
     ) {
         let length = body.len().to_string();
-        let mut fields = vec![("content-type", content_type), ("content-length", &length)];
+        let id = self.id.text();
+        let mut fields = vec![
+            ("content-type", content_type),
+            ("content-length", &length),
+            (request_id::FIELD, &id),
+        ];
         fields.extend_from_slice(more);
         self.connection(&mut fields);
         write_response(out, status, &fields);
@@ -98,9 +108,11 @@ impl Framing {
         if self.is_websocket() {
             return;
         }
+        let id = self.id.text();
         let mut fields = vec![
             ("content-type", content_type),
             ("cache-control", "no-cache"),
+            (request_id::FIELD, &id),
         ];
         fields.push(("x-accel-buffering", "no"));
         if self.is_chunked() {
@@ -196,11 +208,12 @@ fn source_name(source: Source) -> &'static str {
 }
 
 /// A whole answer, with `connection: close`, for a head that could not be read.
-pub fn refuse(error: &Error) -> Vec<u8> {
+pub fn refuse(error: &Error, id: RequestId) -> Vec<u8> {
     let framing = Framing {
         transport: Transport::Http11,
         keep_alive: false,
         head_only: false,
+        id,
     };
     let mut out = Vec::new();
     framing.error(&mut out, error, &[]);

@@ -5,6 +5,7 @@ mod end;
 use super::answer::{self, Framing};
 use super::mode::Mode;
 use super::prepare::{Order, prepare};
+use super::request_id;
 use super::upstream::{self, Answer, Piece};
 use crate::chat;
 use crate::config::{Origin, Snapshot, Target};
@@ -268,9 +269,23 @@ impl Attempt {
         self.sent && !self.dirty && self.answer.reusable()
     }
 
+    /// Events that the client was sent; 0 where it wants no stream.
+    pub fn events(&self) -> u64 {
+        match self.head_sent {
+            true => self.mode.events(),
+            false => 0,
+        }
+    }
+
     /// The status that the client got.
     pub fn status(&self) -> u16 {
         self.answer.head().map_or(0, |h| h.status)
+    }
+
+    /// The provider's name for the request, if it told one.
+    pub fn request_id(&self) -> &str {
+        let head = self.answer.head();
+        head.map_or("", |head| request_id::told(&head.headers))
     }
 
     /// How it ended, for the log.
@@ -412,7 +427,8 @@ impl Attempt {
             && !profile.headers_return.is_empty()
         {
             let fields = head.headers.iter();
-            more.extend(fields.filter(|(name, _)| profile.returns(name)));
+            let ours = |name: &str| name == request_id::FIELD;
+            more.extend(fields.filter(|(name, _)| profile.returns(name) && !ours(name)));
         }
         more
     }

@@ -19,6 +19,7 @@ use super::exchange::Exchange;
 use super::machine::{Action, Input, Machine, Note};
 use crate::config::Snapshot;
 use crate::http::head::RequestHead;
+use crate::ledger;
 use crate::ledger::stored::{Ask, Event, Reply, Status, Stored};
 use crate::limits;
 use record::Record;
@@ -299,6 +300,14 @@ impl Machine for Background {
 
     fn rests(&self) -> bool {
         false
+    }
+
+    fn under_way(&self) -> Option<(&ledger::record::Record, Instant)> {
+        self.inner.under_way()
+    }
+
+    fn events(&self) -> u64 {
+        self.inner.events()
     }
 
     fn record(&mut self) -> Note {

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::http::head::{BodyKind, Headers, RequestHead};
 use crate::http::websocket::{CloseCode, Connection, Message, encode};
 use crate::json::Tape;
+use crate::ledger::record::Record;
 use crate::limits;
 use history::History;
 use std::sync::Arc;
@@ -289,6 +290,16 @@ impl Machine for Conversation {
         self.exchange.is_none() && self.waiting.is_none()
     }
 
+    fn under_way(&self) -> Option<(&Record, Instant)> {
+        self.exchange.as_ref()?.under_way()
+    }
+
+    fn events(&self) -> u64 {
+        self.exchange
+            .as_ref()
+            .map_or(0, |exchange| exchange.events())
+    }
+
     fn record(&mut self) -> Note {
         let took = self.last.duration_since(self.started).as_millis();
         let mut line = format!(
@@ -307,7 +318,7 @@ impl Machine for Conversation {
 fn head_of_requests(handshake: &RequestHead) -> RequestHead {
     let mut headers = Headers::default();
     for (name, value) in handshake.headers.iter() {
-        if ["authorization", "originator"].contains(&name) {
+        if ["authorization", "originator", "traceparent", "tracestate"].contains(&name) {
             headers.push(name, value);
         }
     }

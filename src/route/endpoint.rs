@@ -20,7 +20,7 @@ pub enum Endpoint {
     InputTokens,
     /// `GET /v1/models`
     Models,
-    /// `/admin` and all below: what operators ask.
+    /// `/admin` and all below, and `/metrics`: what operators ask.
     Operator,
     /// `GET /readyz`: the process takes requests.
     Ready,
@@ -38,6 +38,23 @@ impl Endpoint {
     /// Whether the endpoint answers without a client key.
     pub fn is_open(self) -> bool {
         matches!(self, Endpoint::Health | Endpoint::Ready)
+    }
+
+    /// A word for it, for the counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Endpoint::Chat => "chat",
+            Endpoint::Compact => "compact",
+            Endpoint::Health => "health",
+            Endpoint::InputTokens => "input_tokens",
+            Endpoint::Models => "models",
+            Endpoint::Operator => "operator",
+            Endpoint::Ready => "ready",
+            Endpoint::Responses => "responses",
+            Endpoint::Stored(_) => "stored",
+            Endpoint::WarmUp => "warm_up",
+            Endpoint::WebSocket => "websocket",
+        }
     }
 
     /// Whether the answer is a model's business.

@@ -21,8 +21,8 @@ mod queue;
 mod retry;
 mod websocket;
 
-pub use super::answer::refuse;
 use super::answer::{Framing, Transport};
+pub use super::answer::{RequestId, refuse};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
 use super::local;
@@ -32,6 +32,7 @@ pub use super::machine::{Action, Input, Machine, Note};
 use super::operator;
 use super::origin;
 use super::plan::Plan;
+use super::trace;
 use crate::config::{Origin, Refused, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
@@ -124,6 +125,7 @@ impl Exchange {
             transport: Transport::of(&head),
             keep_alive: head.keep_alive,
             head_only: head.method == "HEAD",
+            id: RequestId::of(&entropy),
         };
         let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
         if let Err(error) = exchange.admit() {
@@ -140,7 +142,8 @@ impl Exchange {
         unix_s: u64,
         now: Instant,
     ) -> Self {
-        let record = note::begin(&head, &entropy);
+        let trace = trace::begin(snapshot.traces.as_ref(), &head, &entropy);
+        let record = note::begin(&head, framing.id, trace);
         Exchange {
             decoder: BodyDecoder::new(head.body),
             endpoint: Endpoint::Health,
@@ -582,6 +585,14 @@ impl Machine for Exchange {
 
     fn rests(&self) -> bool {
         false
+    }
+
+    fn under_way(&self) -> Option<(&Record, Instant)> {
+        Some((&self.record, self.started))
+    }
+
+    fn events(&self) -> u64 {
+        self.attempt.as_ref().map_or(0, Attempt::events)
     }
 
     fn record(&mut self) -> Note {

@@ -1,6 +1,7 @@
 //! Who asks: the credential, the program and the conversation, as header fields of a request.
 
 use super::prepare::Order;
+use super::trace;
 use crate::auth::chatgpt::Credential;
 use crate::auth::secret::SealKey;
 use crate::http::head::RequestHead;
@@ -36,6 +37,7 @@ pub(super) fn write(out: &mut Vec<u8>, order: &Order<'_>) {
         field(out, name, &[value]);
     }
     let headers = &order.head.headers;
+    trace::write(out, headers, order.trace);
     let codex = profile.originator && is_codex(order.head);
     let own = codex.then(|| headers.get("user-agent")).flatten();
     match own {

@@ -135,6 +135,12 @@ pub trait Machine {
     /// Whether nothing is under way that a drain would wait for.
     fn rests(&self) -> bool;
 
+    /// The exchange under way, as far as it is known, and when it began.
+    fn under_way(&self) -> Option<(&Record, Instant)>;
+
+    /// Events that the client was sent in the exchange under way. Asked once for each input.
+    fn events(&self) -> u64;
+
     /// What is to be noted of it, once over.
     fn record(&mut self) -> Note;
 }

@@ -19,7 +19,9 @@ pub mod operator;
 mod origin;
 mod plan;
 mod prepare;
+mod request_id;
 mod stored;
+mod trace;
 pub mod upstream;
 
 #[cfg(test)]

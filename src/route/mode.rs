@@ -189,6 +189,17 @@ impl Mode {
         }
     }
 
+    /// How many events there were for the client, where it gets a stream.
+    pub fn events(&self) -> u64 {
+        match self {
+            Mode::Compact(c, _) => c.events(),
+            Mode::Fold(_) => 0,
+            Mode::Pass(tap, _) => tap.events(),
+            Mode::Translate(t, _) => t.events(),
+            Mode::Reverse(t, _) => t.events(),
+        }
+    }
+
     /// Token counts, once known.
     pub fn usage(&self) -> Option<Usage> {
         match self {

@@ -63,11 +63,14 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// Where the numbers are read.
+pub const METRICS: &str = "/metrics";
+
 /// The methods of an operator's path; `None` for any other path.
 pub fn methods(path: &str) -> Option<&'static str> {
     match path {
         "/admin/sign-in" | "/admin/sign-out" => Some("GET, HEAD, POST"),
-        "/admin" => Some("GET, HEAD"),
+        "/admin" | METRICS => Some("GET, HEAD"),
         _ => path.starts_with("/admin/").then_some("GET, HEAD"),
     }
 }
@@ -85,6 +88,14 @@ pub(super) fn judge_body(head: &RequestHead) -> Result<(), Error> {
 /// Who asks, if they may.
 pub(super) fn admit(head: &RequestHead, snapshot: &Snapshot, unix_s: u64) -> Result<Pass, Error> {
     let open = snapshot.keys.is_empty();
+    let scraped = head.path == METRICS;
+    if scraped && !snapshot.metrics.enabled {
+        let message = "Nothing is counted here: metrics.enabled is false.";
+        return Err(Error::new(Source::Gateway, Kind::NotFound, message));
+    }
+    if scraped && snapshot.metrics.public {
+        return Ok(Pass::Open);
+    }
     let bearer = super::exchange::bearer(head);
     if bearer.is_some() && !open {
         return match snapshot.authorize(bearer, unix_s) {
@@ -98,6 +109,11 @@ pub(super) fn admit(head: &RequestHead, snapshot: &Snapshot, unix_s: u64) -> Res
                 Err(Error::new(Source::Downstream, Kind::InvalidKey, message))
             }
         };
+    }
+    if scraped && !open {
+        // A program that reads numbers does not sign in.
+        let message = "Missing API key. Present one of Strait's admin keys as a bearer token.";
+        return Err(Error::new(Source::Downstream, Kind::InvalidKey, message));
     }
     let name = origin::name_of(head.headers.get("host").unwrap_or_default());
     let known = origin::is_loopback(name) || !open && is_known(name, &snapshot.admin.hosts);

@@ -11,6 +11,7 @@ use crate::config::{Snapshot, Target};
 use crate::error::Error;
 use crate::http::head::RequestHead;
 use crate::json::Value;
+use crate::ledger::span::{SpanId, Trace};
 use crate::provider::profile::Wire;
 use crate::responses::tool::ToolTable;
 use crate::translate::diagnostic::Diagnostic;
@@ -43,6 +44,8 @@ pub struct Order<'a> {
     pub framing: Framing,
     /// Whether the response is to be kept, and what it continues.
     pub place: Place<'a>,
+    /// The trace, and the try's own span in it, where Strait traces.
+    pub trace: Option<(&'a Trace, SpanId)>,
     /// Randomness that no other attempt has.
     pub seed: [u8; 32],
     /// The wall clock, in Unix seconds.

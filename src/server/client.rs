@@ -32,6 +32,8 @@ pub(super) struct Client {
     ended: bool,
     /// A write was given up while it was pending.
     writing: bool,
+    /// When the last [`Client::send`] began to write.
+    pub(super) began_to_write: Option<Instant>,
     /// The connection's one timer.
     pub(super) timer: Timer,
 }
@@ -47,6 +49,7 @@ impl Client {
             carry: Vec::new(),
             ended: false,
             writing: false,
+            began_to_write: None,
             timer: Timer::new(timers),
         }
     }
@@ -134,7 +137,11 @@ impl Client {
             if self.ended {
                 return None;
             }
-            let deadline = Instant::now() + limits::CLIENT_WRITE_TIMEOUT;
+            let now = Instant::now();
+            if sent == 0 {
+                self.began_to_write = Some(now);
+            }
+            let deadline = now + limits::CLIENT_WRITE_TIMEOUT;
             let timer = &mut self.timer;
             let mut writing = pin!(wire::write_some(&mut self.writer, buffer, sent));
             let done = poll_fn(|cx| match writing.as_mut().poll(cx) {

@@ -8,7 +8,7 @@ use super::worker::Worker;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::limits;
-use crate::route::exchange::{self, Exchange};
+use crate::route::exchange::{self, Exchange, RequestId};
 use monoio::net::TcpStream;
 use rustls::ServerConfig;
 use std::future::{Future, poll_fn};
@@ -53,8 +53,10 @@ pub(super) fn serve(
                     }
                 }
                 Next::Refuse(error) => {
-                    worker.journal.info(|| format!("refused {error}"));
-                    let _ = client.send(exchange::refuse(&error)).await;
+                    let id = RequestId::of(&worker.entropy());
+                    let refused = || format!("refused {error} id={}", id.text());
+                    worker.journal.info(refused);
+                    let _ = client.send(exchange::refuse(&error, id)).await;
                     break;
                 }
                 Next::Close => {
@@ -92,6 +94,9 @@ async fn next(worker: &Worker, client: &mut Client) -> Next {
             match head::request(client.carry()) {
                 Ok(Parsed::Complete { head, len }) => {
                     client.consume(len);
+                    if let Some(core) = &worker.core {
+                        core.from_clients.add(len as u64);
+                    }
                     return Next::Serve(Box::new(head));
                 }
                 Ok(Parsed::Partial) => {}

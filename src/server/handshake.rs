@@ -6,7 +6,7 @@ use super::tls::Session;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::limits;
-use crate::route::exchange;
+use crate::route::exchange::{self, RequestId};
 use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,7 +69,8 @@ async fn refuse_plain(worker: &Worker, client: &mut Client) {
     let message = "This port speaks HTTPS, and the request came without TLS: use https://.";
     let error = Error::bad_request(message);
     worker.journal.debug(|| format!("refused {error}"));
-    if client.send(exchange::refuse(&error)).await.is_some() {
+    let id = RequestId::of(&worker.entropy());
+    if client.send(exchange::refuse(&error, id)).await.is_some() {
         client.linger().await;
     }
 }

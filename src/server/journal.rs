@@ -70,6 +70,11 @@ pub(super) fn start(level: Level) -> std::io::Result<(Journal, Writer)> {
 }
 
 impl Journal {
+    /// Lines that were lost so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     /// Logs `line()` at level info.
     pub(super) fn info(&self, line: impl FnOnce() -> String) {
         self.log(Level::Info, line);
@@ -98,6 +103,7 @@ impl Writer {
 fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut dyn Write) {
     let mut batch = Vec::new();
     let mut open = true;
+    let mut told = 0;
     while open {
         match lines.recv() {
             Ok(Some(line)) => push(&mut batch, &line),
@@ -114,7 +120,8 @@ fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut 
                 Err(_) => break,
             }
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
+        let all = dropped.load(Ordering::Relaxed);
+        let lost = all - std::mem::replace(&mut told, all);
         if lost > 0 {
             push(
                 &mut batch,

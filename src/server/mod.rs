@@ -17,11 +17,13 @@ mod handshake;
 mod journal;
 mod listener;
 mod login;
+mod meter;
 mod operator;
 mod pool;
 mod relay;
 mod relocations;
 mod resolve;
+mod scrape;
 mod settings;
 mod store;
 mod timer;
@@ -36,10 +38,12 @@ pub use settings::Reload;
 pub use store::settle as settle_store;
 
 use crate::config::Snapshot;
+use crate::ledger::metrics::Core;
 use driver::phrase;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
 use login::Logins;
+use scrape::Scraper;
 use settings::{Settings, successor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -178,7 +182,10 @@ impl Server {
         let settings = Settings::new(snapshot, &mut logins, None, &journal)?;
         let settings = Arc::new(settings);
 
-        let operator = operator::Desk::new(&journal);
+        let enabled = settings.snapshot.metrics.enabled;
+        let cores: Vec<_> = (0..count).map(|_| Arc::<Core>::default()).collect();
+        let scraper = Arc::new(Scraper::new(cores.clone(), &journal));
+        let operator = operator::Desk::new(scraper.clone(), &journal);
 
         let cpus = worker::cpus();
         let (started, reports) = channel();
@@ -193,6 +200,7 @@ impl Server {
                 operator: operator.clone(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
+                core: enabled.then(|| cores[index].clone()),
                 listeners,
                 driver: options.driver,
                 // More workers than CPUs: the scheduler knows better.
@@ -213,6 +221,10 @@ impl Server {
         // So that a worker that dies without a report ends the wait.
         drop(started);
         let line = collect(&reports, count)?;
+        scraper.runs_on(match line.starts_with("io_uring") {
+            true => DriverKind::IoUring,
+            false => DriverKind::Epoll,
+        });
         relocations::forget();
         announce(&addresses, settings.snapshot.scheme(), &line, count);
         if let Some(ready) = options.ready {

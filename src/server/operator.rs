@@ -2,10 +2,11 @@
 //! page to be made or an audit to be searched. It starts with the first question.
 
 use super::journal::Journal;
+use super::scrape::Scraper;
 use super::wire::Local;
 use crate::admin::Dashboard;
 use crate::limits;
-use crate::route::operator::{Ask, Reply};
+use crate::route::operator::{Ask, METRICS, Reply};
 use futures_channel::oneshot;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,13 +33,15 @@ struct Running {
 pub(super) struct Desk(Arc<Shared>);
 
 struct Shared {
+    scraper: Arc<Scraper>,
     journal: Journal,
     running: Mutex<Option<Running>>,
 }
 
 impl Desk {
-    pub(super) fn new(journal: &Journal) -> Self {
+    pub(super) fn new(scraper: Arc<Scraper>, journal: &Journal) -> Self {
         Desk(Arc::new(Shared {
+            scraper,
             journal: journal.clone(),
             running: Mutex::new(None),
         }))
@@ -62,7 +65,7 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner);
         let running = match &mut *running {
             Some(running) => running,
-            none => none.insert(start(&self.0.journal)?),
+            none => none.insert(start(&self.0)?),
         };
         let full = |_| io::Error::other("too many questions wait");
         running.door.try_send(Some(question)).map_err(full)
@@ -82,16 +85,16 @@ impl Desk {
     }
 }
 
-fn start(journal: &Journal) -> io::Result<Running> {
+fn start(shared: &Shared) -> io::Result<Running> {
     let (door, questions) = sync_channel(limits::OPERATOR_QUEUE_MAX);
-    let journal = journal.clone();
+    let (scraper, journal) = (shared.scraper.clone(), shared.journal.clone());
     let thread = std::thread::Builder::new()
         .name("strait-admin".to_owned())
-        .spawn(move || run(&questions, &journal))?;
+        .spawn(move || run(&questions, &scraper, &journal))?;
     Ok(Running { door, thread })
 }
 
-fn run(questions: &Receiver<Option<Question>>, journal: &Journal) {
+fn run(questions: &Receiver<Option<Question>>, scraper: &Scraper, journal: &Journal) {
     let mut dashboard = Dashboard::default();
     while let Ok(Some(Question { ask, answer })) = questions.recv() {
         // Who has gone, or waited for too long, needs no answer.
@@ -99,7 +102,10 @@ fn run(questions: &Receiver<Option<Question>>, journal: &Journal) {
             continue;
         }
         let path = ask.head.path.clone();
-        let reply = catch_unwind(AssertUnwindSafe(|| dashboard.answer(&ask, Instant::now())));
+        let reply = catch_unwind(AssertUnwindSafe(|| match path.as_str() {
+            METRICS => scraper.answer(&ask),
+            _ => dashboard.answer(&ask, Instant::now()),
+        }));
         match reply {
             Ok(reply) => {
                 // Who does not wait any more has its answer already.

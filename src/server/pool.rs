@@ -23,13 +23,14 @@ impl Pool {
     pub(super) fn lease(&self, origin: &Origin, now: Instant) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
         let stack = idle.get_mut(origin)?;
-        while let Some(top) = stack.pop() {
+        while let Some(mut top) = stack.pop() {
             if now.saturating_duration_since(top.since) >= limits::UPSTREAM_IDLE {
                 // Those below are older still.
                 stack.clear();
                 return None;
             }
             if top.upstream.is_reusable() {
+                top.upstream.rests(false);
                 return Some(top.upstream);
             }
         }
@@ -37,7 +38,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, or closes it when it is of no use.
-    pub(super) fn release(&self, upstream: Upstream, now: Instant) {
+    pub(super) fn release(&self, mut upstream: Upstream, now: Instant) {
         // Whether it is still alive is asked when it is leased.
         if !upstream.is_idle() {
             return;
@@ -48,6 +49,7 @@ impl Pool {
             // The bottom is the oldest.
             stack.remove(0);
         }
+        upstream.rests(true);
         stack.push(Idle {
             upstream,
             since: now,

@@ -5,6 +5,7 @@
 
 use super::audience::Audience;
 use super::client::{Client, Filled};
+use super::meter::Meter;
 use super::settings::Settings;
 use super::upstream::{self, Received, Upstream};
 use super::wire::Local;
@@ -51,6 +52,7 @@ struct Relay<'a, M> {
     /// What the store was asked, oldest first; bytes from upstream do not wait for it.
     storing: VecDeque<Local<Reply>>,
     upstream: Option<Upstream>,
+    meter: Meter<'a>,
     told_gone: bool,
     told_drain: bool,
 }
@@ -93,12 +95,16 @@ async fn relay<M: Machine>(
         operating: None,
         storing: VecDeque::new(),
         upstream: None,
+        meter: Meter::new(worker.core.as_deref()),
         told_gone: false,
         told_drain: false,
     };
     let keep_alive = relay.drive().await;
     match relay.machine.record() {
-        Note::Exchange(record) => worker.note(record),
+        Note::Exchange(record) => {
+            relay.meter.over(&record);
+            worker.note(record);
+        }
         Note::Line(line) => worker.journal.info(|| line),
     }
     keep_alive && !relay.client.is_gone()
@@ -156,6 +162,7 @@ impl<M: Machine> Relay<'_, M> {
                     true
                 }
                 Action::Record(record) => {
+                    self.meter.over(&record);
                     self.worker.note(record);
                     continue;
                 }
@@ -169,14 +176,18 @@ impl<M: Machine> Relay<'_, M> {
     }
 
     fn tell(&mut self, input: Input<'_>) {
+        let now = Instant::now();
         self.machine.recycle(self.worker.buffers.take());
-        self.machine.handle(input, Instant::now());
+        self.machine.handle(input, now);
+        self.meter.look(self.machine, now);
     }
 
     fn connect(&mut self, origin: Origin) {
         self.upstream = None;
+        self.meter.tries(self.machine, &self.settings.snapshot);
         if let Some(upstream) = self.worker.pool.lease(&origin, Instant::now()) {
             self.upstream = Some(upstream);
+            self.meter.connected();
             return self.tell(Input::Connected { reused: true });
         }
         let worker = self.worker;
@@ -199,8 +210,13 @@ impl<M: Machine> Relay<'_, M> {
     /// provider down instead of filling memory.
     async fn flush(&mut self) {
         let output = self.machine.take_output();
+        let bytes = output.len();
         let sent = match &mut self.client {
-            Audience::Client(client) => client.send(output).await,
+            Audience::Client(client) => {
+                let sent = client.send(output).await;
+                self.meter.sent(bytes, client.began_to_write);
+                sent
+            }
             Audience::Nobody(_) => Some(output),
         };
         match sent {
@@ -225,6 +241,7 @@ impl<M: Machine> Relay<'_, M> {
             .machine
             .client_bytes(self.client.carry(), Instant::now());
         self.client.consume(used);
+        self.meter.heard(used);
         used > 0
     }
 
@@ -240,8 +257,12 @@ impl<M: Machine> Relay<'_, M> {
                 self.feed();
             }
             Event::ClientGone => self.client_gone(),
-            Event::Connected(Ok(upstream)) => {
+            Event::Connected(Ok(mut upstream)) => {
+                if let Some(core) = &self.worker.core {
+                    upstream.count(core.clone());
+                }
                 self.upstream = Some(upstream);
+                self.meter.connected();
                 self.tell(Input::Connected { reused: false });
             }
             Event::Connected(Err(why)) => self.tell(Input::ConnectFailed(&why)),
@@ -268,16 +289,22 @@ impl<M: Machine> Relay<'_, M> {
     }
 
     fn received(&mut self, received: &Received) {
+        let now = Instant::now();
         let input = match received {
             Received::Bytes => match &self.upstream {
-                Some(upstream) => Input::UpstreamBytes(upstream.bytes()),
+                Some(upstream) => {
+                    let bytes = upstream.bytes();
+                    self.meter.received(bytes.len(), now);
+                    Input::UpstreamBytes(bytes)
+                }
                 None => return,
             },
             Received::Eof => Input::UpstreamEof,
             Received::Broken(why) => Input::UpstreamBroken(why),
         };
         self.machine.recycle(self.worker.buffers.take());
-        self.machine.handle(input, Instant::now());
+        self.machine.handle(input, now);
+        self.meter.look(self.machine, now);
         if *received != Received::Bytes {
             // It would only tell the same again.
             self.upstream = None;

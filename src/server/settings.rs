@@ -61,6 +61,11 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
         ("listen", running.listen == next.listen),
         ("workers", running.workers == next.workers),
         ("store", running.store == next.store),
+        ("traces", running.traces == next.traces),
+        (
+            "metrics.enabled",
+            running.metrics.enabled == next.metrics.enabled,
+        ),
         (
             "ca_file, which the store uses, too,",
             !of_store || running.ca_file == next.ca_file,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::secret::SealKey;
-use crate::config::{Admin, Retry, Store, Timeouts};
+use crate::config::{Admin, Metrics, Retry, Store, Timeouts};
 use crate::ledger::breaker::Policy;
 use crate::limits;
 use std::collections::BTreeMap;
@@ -36,7 +36,9 @@ pub(super) fn snapshot() -> Snapshot {
         },
         ca_file: None,
         websocket: true,
+        metrics: Metrics::default(),
         store: Store::none(),
+        traces: None,
         admin: Admin::default(),
         retry: Retry::default(),
         breaker: Policy::default(),

@@ -1,10 +1,12 @@
 //! Connections to providers.
 
 use super::driver::phrase;
+use super::meter::Counted;
 use super::resolve::Cache;
 use super::tls::Session;
 use super::wire::{self, Control, Local, Reader, Writer};
 use crate::config::Origin;
+use crate::ledger::metrics::Core;
 use bytes::Bytes;
 use monoio::net::TcpStream;
 use rustls::ClientConfig;
@@ -38,6 +40,8 @@ pub(super) struct Upstream {
     tls: Option<Box<Session>>,
     /// What the last bytes decrypted to.
     plain: Vec<u8>,
+    /// Its place in the count of the worker's connections.
+    counted: Option<Counted>,
     /// The end was told in the same read as the last bytes.
     ended: bool,
 }
@@ -59,7 +63,20 @@ impl Upstream {
             control,
             tls: None,
             plain: Vec::new(),
+            counted: None,
             ended: false,
+        }
+    }
+
+    /// Counts it as one of the worker's connections to providers.
+    pub(super) fn count(&mut self, core: Arc<Core>) {
+        self.counted = Some(Counted::new(core));
+    }
+
+    /// It waits for a request from now on, or no longer.
+    pub(super) fn rests(&mut self, idle: bool) {
+        if let Some(counted) = &mut self.counted {
+            counted.rests(idle);
         }
     }
 

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::store;
 use super::timer::{Timer, Timers};
 use super::wire;
+use crate::ledger::metrics::Core;
 use crate::ledger::record::Record;
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_core::Stream;
@@ -80,6 +81,8 @@ pub(super) struct Worker {
     pub(super) operator: operator::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
+    /// What is counted; `None` where nothing is.
+    pub(super) core: Option<Arc<Core>>,
     pub(super) timers: Rc<Timers>,
     pub(super) buffers: Buffers,
     /// A secret of this worker, and how often it was used.
@@ -133,6 +136,10 @@ impl Worker {
 
     /// Notes an exchange that is over.
     pub(super) fn note(&self, record: Box<Record>) {
+        if let Some(core) = &self.core {
+            let snapshot = &self.settings().snapshot;
+            core.note(&record, |provider, model| snapshot.knows(provider, model));
+        }
         self.journal.info(|| record.line());
     }
 
@@ -203,6 +210,7 @@ pub(super) struct Seed {
     pub(super) operator: operator::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
+    pub(super) core: Option<Arc<Core>>,
     pub(super) listeners: Vec<std::net::TcpListener>,
     pub(super) driver: Option<DriverKind>,
     /// The CPU to stay on.
@@ -262,6 +270,7 @@ async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started,
         operator: seed.operator,
         journal: seed.journal,
         in_flight: seed.in_flight,
+        core: seed.core,
         timers: Rc::default(),
         buffers: Buffers::default(),
         random: (secret(), Cell::new(0)),

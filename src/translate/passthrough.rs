@@ -18,6 +18,7 @@ pub struct Tap {
     model: Vec<u8>,
     created_at: u64,
     sequence: Option<u64>,
+    events: u64,
     output: Vec<u8>,
     usage: Option<Usage>,
     status: Option<&'static str>,
@@ -116,6 +117,11 @@ impl Tap {
         matches!(self.status, Some("completed" | "incomplete")).then_some((id, &self.output))
     }
 
+    /// How many events were let through, and written here.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
@@ -151,6 +157,7 @@ impl Tap {
         };
         self.status = Some("failed");
         if self.chat {
+            self.events += 1;
             out.extend_from_slice(b"data: ");
             out.extend_from_slice(&error.body());
             out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
@@ -159,7 +166,8 @@ impl Tap {
         }
     }
 
-    fn fail(&self, error: &Error, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        self.events += 2;
         let sequence = self.sequence.map_or(0, |n| n.saturating_add(1));
         out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"sequence_number\":");
         write::uint(out, sequence);
@@ -200,6 +208,7 @@ impl Tap {
                 self.status.get_or_insert("completed");
                 continue;
             }
+            self.events += 1;
             // Deltas are the many; only their number is of interest, and the parser finds it.
             if let Ok(event) = tape.parse(data) {
                 if self.chat {

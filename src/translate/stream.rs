@@ -436,6 +436,11 @@ impl Translator {
         self.finish.is_some() && self.state != State::Over
     }
 
+    /// How many events were written.
+    pub fn events(&self) -> u64 {
+        self.emitter.events()
+    }
+
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage

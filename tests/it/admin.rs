@@ -46,7 +46,11 @@ fn pages_come_from_a_thread_that_starts_with_the_first_question() {
         ));
         connection.head()
     };
-    assert_eq!(head, page.head);
+    let unnamed = |head: &str| -> Vec<String> {
+        let lines = head.lines().filter(|l| !l.starts_with("x-request-id: "));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(unnamed(&head), unnamed(&page.head));
 }
 
 #[test]

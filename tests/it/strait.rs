@@ -51,8 +51,6 @@ impl Strait {
     }
 
     fn run(top: &str, profile: &str, url: &str, driver: &str, more: &str) -> Strait {
-        let dir = scratch("strait");
-        let config = dir.join("strait.toml");
         // What a failure comes to is seen at the first, but where trying again is the subject.
         let retry = match more.contains("[retry]") {
             true => "",
@@ -61,6 +59,13 @@ impl Strait {
         let text = format!(
             "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n{retry}[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
+        Self::launch(&text, driver, &[])
+    }
+
+    /// Starts Strait with this configuration and these variables of the environment.
+    pub fn launch(text: &str, driver: &str, vars: &[(&str, &str)]) -> Strait {
+        let dir = scratch("strait");
+        let config = dir.join("strait.toml");
         std::fs::write(&config, text).unwrap();
         Self::spawn(
             dir.clone(),
@@ -69,7 +74,8 @@ impl Strait {
                 .arg(&config)
                 // What is kept by default is kept here, and not with whoever runs the tests.
                 .env("XDG_STATE_HOME", &dir)
-                .env_remove("STATE_DIRECTORY"),
+                .env_remove("STATE_DIRECTORY")
+                .envs(vars.iter().copied()),
         )
     }
 

@@ -1,25 +1,24 @@
 //! What an exchange notes of itself while it lives.
 
-use super::{Attempt, Exchange};
+use super::{Attempt, Exchange, RequestId};
 use crate::error::Error;
 use crate::http::head::RequestHead;
-use crate::json::write;
 use crate::ledger::record::{Record, Try};
+use crate::ledger::span::{SpanId, Trace};
 use crate::route::plan::Course;
+use crate::route::{request_id, trace};
 use crate::translate::diagnostic::Diagnostic;
 
 /// Bytes after which a record lists no further diagnostics.
 const DIAGNOSTICS_BYTES: usize = 1024;
 
 /// A record that knows only who asks.
-pub(super) fn begin(head: &RequestHead, entropy: &[u8; 32]) -> Box<Record> {
-    let digest = ring::digest::digest(&ring::digest::SHA256, entropy);
-    let mut id = String::with_capacity(36);
-    id.push_str("req_");
-    write::hex(&mut id, &digest.as_ref()[..16]);
+pub(super) fn begin(head: &RequestHead, id: RequestId, trace: Option<Box<Trace>>) -> Box<Record> {
     let field = |name| head.headers.get(name).unwrap_or_default().to_owned();
     Box::new(Record {
-        id,
+        id: id.text(),
+        client_id: request_id::told(&head.headers).to_owned(),
+        trace,
         session: field("session-id"),
         thread: field("thread-id"),
         ..Record::default()
@@ -44,8 +43,15 @@ pub(super) fn diagnose(record: &mut Record, attempt: &Attempt) {
 }
 
 impl Exchange {
+    /// How many tries have begun.
+    pub(super) fn tries(&self) -> u32 {
+        self.record.tries.len().try_into().unwrap_or(u32::MAX)
+    }
+
     /// Another try upstream begins.
     pub(super) fn try_begins(&mut self, course: &Course) {
+        let number = self.tries() + 1;
+        let traced = self.record.trace.is_some();
         self.try_began = self.last;
         let passed = self.plan.take_passed().collect();
         let key = course.key.map_or(0, |place| place + 1);
@@ -54,6 +60,11 @@ impl Exchange {
             model: course.target.model.clone(),
             key: key.try_into().unwrap_or(u16::MAX),
             passed,
+            began: self.last.duration_since(self.started),
+            span: match traced {
+                true => trace::span(&self.entropy, number),
+                false => SpanId::default(),
+            },
             ..Try::default()
         });
     }
@@ -61,7 +72,10 @@ impl Exchange {
     /// The try upstream is over, for whatever reason.
     pub(super) fn try_ends(&mut self, error: Option<&Error>) {
         if let Some(last) = self.record.tries.last_mut() {
-            last.status = self.attempt.as_ref().map_or(0, Attempt::status);
+            if let Some(attempt) = &self.attempt {
+                last.status = attempt.status();
+                attempt.request_id().clone_into(&mut last.request_id);
+            }
             last.error = error.map_or("", Error::label);
             last.took = self.last.duration_since(self.try_began);
         }
@@ -101,6 +115,8 @@ impl Exchange {
         self.record.status = record.status;
         record.method.clone_from(&self.head.method);
         record.path.clone_from(&self.head.path);
+        record.endpoint = self.endpoint.name();
+        record.events = self.attempt.as_ref().map_or(0, Attempt::events);
         record.asks_model = self.endpoint.needs_model();
         record.streamed = self.attempt.as_ref().is_some_and(Attempt::committed);
         record.took = self.last.duration_since(self.started);

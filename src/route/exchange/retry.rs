@@ -123,6 +123,11 @@ impl Exchange {
             credential,
             framing: self.framing,
             place: self.place(),
+            trace: self
+                .record
+                .trace
+                .as_deref()
+                .zip(self.record.tries.last().map(|t| t.span)),
             // No two attempts share a seed: ids and nonces come from it.
             seed: seed_of(self.entropy, number),
             unix_s: self.unix_s,
@@ -188,7 +193,7 @@ impl Exchange {
         body: &[u8],
     ) -> Result<(), Error> {
         // No two tries have the same number.
-        let number = self.record.tries.len().try_into().unwrap_or(u32::MAX);
+        let number = self.tries();
         let attempt = Attempt::new(self.order(course, credential, request, body, number))?;
         note::diagnose(&mut self.record, &attempt);
         self.connect(attempt);

@@ -1,7 +1,7 @@
 //! What an exchange has to do with a WebSocket: the handshake is one, and so is each request that
 //! comes over it.
 
-use super::{Exchange, seed_of};
+use super::{Exchange, RequestId, seed_of};
 use crate::config::Snapshot;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{RequestHead, write_response};
@@ -11,7 +11,7 @@ use crate::route::answer::{Framing, Transport};
 use crate::route::conversation::{Conversation, Create};
 use crate::route::endpoint::Endpoint;
 use crate::route::origin;
-use crate::route::prepare;
+use crate::route::{prepare, request_id};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +37,7 @@ impl Exchange {
             transport: Transport::WebSocket,
             keep_alive: true,
             head_only: false,
+            id: RequestId::of(&entropy),
         };
         let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
         exchange.endpoint = Endpoint::Responses;
@@ -97,6 +98,7 @@ impl Exchange {
             ("upgrade", "websocket"),
             ("connection", "upgrade"),
             ("sec-websocket-accept", &accept),
+            (request_id::FIELD, &self.record.id),
         ];
         write_response(&mut self.out, 101, &fields);
         self.record.status = 101;

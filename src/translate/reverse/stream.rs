@@ -165,6 +165,11 @@ impl Translator {
         false
     }
 
+    /// How many chunks were written.
+    pub fn events(&self) -> u64 {
+        self.emitter.events()
+    }
+
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage

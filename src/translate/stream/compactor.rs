@@ -146,6 +146,11 @@ impl Compactor {
         }
     }
 
+    /// How many events were written.
+    pub fn events(&self) -> u64 {
+        self.emitter.events()
+    }
+
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         match &self.reader {

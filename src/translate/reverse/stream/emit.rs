@@ -43,6 +43,7 @@ pub(super) struct Emitter {
     /// `"id":…` to `"model":…`, with a comma behind it.
     about: (Vec<u8>, Vec<u8>),
     role_sent: bool,
+    chunks: u64,
     /// Bytes that are kept until the end.
     pub kept: usize,
     content: Vec<u8>,
@@ -73,6 +74,7 @@ impl Emitter {
             include_usage: plan.include_usage,
             about: (about("chat.completion.chunk"), about("chat.completion")),
             role_sent: false,
+            chunks: 0,
             kept: 0,
             content: Vec::new(),
             refusal: Vec::new(),
@@ -88,12 +90,18 @@ impl Emitter {
         self.sse
     }
 
+    /// How many chunks were written.
+    pub fn events(&self) -> u64 {
+        self.chunks
+    }
+
     /// Whether a chunk was written.
     pub fn has_begun(&self) -> bool {
         self.role_sent
     }
 
-    fn head(&self, out: &mut Vec<u8>) {
+    fn head(&mut self, out: &mut Vec<u8>) {
+        self.chunks += 1;
         out.extend_from_slice(b"data: {");
         out.extend_from_slice(&self.about.0);
         out.extend_from_slice(b"\"choices\":[");
@@ -285,7 +293,8 @@ impl Emitter {
     }
 
     /// The end of a stream that failed.
-    pub fn failed(&self, out: &mut Vec<u8>, error: &Error) {
+    pub fn failed(&mut self, out: &mut Vec<u8>, error: &Error) {
+        self.chunks += 1;
         out.extend_from_slice(b"data: {\"error\":");
         error.write_object(out);
         out.extend_from_slice(b"}\n\ndata: [DONE]\n\n");
