@@ -1,6 +1,7 @@
 //! `strait codex`: Codex's configuration, printed, or used to run Codex.
 
-use crate::config::Snapshot;
+use crate::config::{Listen, Snapshot};
+use std::net::Ipv4Addr;
 use std::process::{Command, ExitCode};
 
 /// What Codex needs to know of the Strait at `base`, as dotted keys and TOML values; `open`:
@@ -46,15 +47,21 @@ pub fn run(snapshot: &Snapshot, model: Option<String>, arguments: &[String]) -> 
         eprintln!("strait codex: no model is configured. Mend: give one with --model.");
         return ExitCode::from(super::USAGE);
     };
-    let scheme = snapshot.scheme();
-    let base = match snapshot.listen.first() {
-        // Codex runs on this machine.
-        Some(every) if every.ip().is_unspecified() => {
-            format!("{scheme}://127.0.0.1:{}/v1", every.port())
-        }
-        Some(address) => format!("{scheme}://{address}/v1"),
-        None => format!("{scheme}://127.0.0.1:8787/v1"),
+    let tcp = snapshot.listen.iter().find_map(|listen| match listen {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix { .. } => None,
+    });
+    let Some(mut address) = tcp.copied() else {
+        eprintln!(
+            "strait codex: Codex knows no Unix sockets. Mend: listen on 127.0.0.1:8787, too."
+        );
+        return ExitCode::from(super::USAGE);
     };
+    if address.ip().is_unspecified() {
+        // Codex runs on this machine.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let base = format!("{}://{address}/v1", snapshot.scheme());
     let settings = settings(&base, &model, snapshot.keys.is_empty(), snapshot.websocket);
     if arguments.is_empty() {
         print(&settings);

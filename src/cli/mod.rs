@@ -14,9 +14,10 @@ mod demo;
 mod health;
 mod login;
 mod profiles;
+mod reload;
 
-use crate::config::{self, Snapshot};
-use crate::server::{self, DriverKind, Options};
+use crate::config::{self, Listen, Snapshot};
+use crate::server::{self, DriverKind, Options, TakeOver};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +69,17 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Have a running Strait read its configuration again, as SIGHUP does; say whether it did.
+    ///
+    /// It takes the file that it was started with, and the environment of its process. What is
+    /// under way goes on with what it began with. A bad configuration is refused, and so is one
+    /// that changes listen, workers or the store.
+    Reload {
+        /// Which one, where several run. They are found by their control sockets: control-PID.sock
+        /// in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/strait, the state directory, or /run/strait.
+        #[arg(long)]
+        pid: Option<u32>,
+    },
     /// Print Codex's configuration, or run Codex through this Strait.
     Codex {
         #[command(flatten)]
@@ -95,12 +107,18 @@ struct Serve {
     /// How sockets are waited for; default: io_uring, or epoll where it is refused.
     #[arg(long)]
     driver: Option<Driver>,
-    /// Listen here instead of where the configuration says.
+    /// Listen here instead of where the configuration says: an address with a port, or
+    /// unix:/path.
     #[arg(long)]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     /// Worker threads; 0: one per core.
     #[arg(long)]
     workers: Option<usize>,
+    /// Take the place of a running Strait of the same user: its listening sockets are served on,
+    /// and it ends when its streams have ended. Where none runs, just serve. Where several run,
+    /// name one.
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true)]
+    take_over: Option<Option<u32>>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -134,6 +152,7 @@ pub fn main() -> ExitCode {
             check::models(snapshot);
             ExitCode::SUCCESS
         }),
+        Command::Reload { pid } => reload::run(pid),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Codex {
             config,
@@ -190,7 +209,7 @@ fn configured(options: &Serve) -> Result<Snapshot, String> {
         );
     }
     if !options.listen.is_empty() {
-        let beyond = options.listen.iter().find(|a| !a.ip().is_loopback());
+        let beyond = options.listen.iter().find(|a| !a.is_local());
         if let (Some(address), true) = (beyond, snapshot.keys.is_empty()) {
             return Err(format!(
                 "strait: --listen {address} is beyond loopback, and no client keys are set. \
@@ -221,9 +240,11 @@ fn serve(options: Serve) -> ExitCode {
     }
     login::announce(&snapshot);
     let driver = options.driver.map(Into::into);
+    let take_over = options.take_over.map(|pid| TakeOver { pid });
     match server::run(Options {
         snapshot,
         reload: Some(Box::new(move || configured(&options))),
+        take_over,
         driver,
         ready: None,
     }) {

@@ -8,7 +8,6 @@ use crate::provider::{Profile, builtin};
 use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -178,46 +177,6 @@ impl Loader<'_> {
             retry: self.retry(&draft.retry)?,
             breaker: self.breaker(&draft.breaker)?,
         })
-    }
-
-    fn listen(&self, draft: &Draft, open: bool) -> Result<Vec<SocketAddr>, ConfigError> {
-        let mut listen: Vec<SocketAddr> = Vec::new();
-        // A container is told where to listen by its environment.
-        let set = (self.env)("STRAIT_LISTEN").filter(|set| !set.is_empty());
-        let mut entries = Vec::new();
-        let key = match &set {
-            Some(set) => {
-                entries.extend(set.split(',').map(|e| (0, e.trim().to_owned())));
-                "STRAIT_LISTEN"
-            }
-            None => {
-                for entry in &draft.listen {
-                    let at = entry.span().start;
-                    entries.push((at, self.expand(at, "listen", entry.get_ref())?));
-                }
-                "listen"
-            }
-        };
-        for (at, text) in entries {
-            let address: SocketAddr = text.parse().map_err(|_| {
-                let what = format!("{text:?} is not an address with a port.");
-                self.error(at, key, what, "write it like \"127.0.0.1:8787\".")
-            })?;
-            if open && !address.ip().is_loopback() {
-                let what = format!("{address} is beyond loopback, and no client keys are set.");
-                let mend = "export STRAIT_MASTER_KEY, add [[keys]], or listen on 127.0.0.1.";
-                return Err(self.error(at, key, what, mend));
-            }
-            if address.port() != 0 && listen.contains(&address) {
-                let what = format!("{address} is listed twice.");
-                return Err(self.error(at, key, what, "list it once."));
-            }
-            listen.push(address);
-        }
-        if listen.is_empty() {
-            listen.push(SocketAddr::from(([127, 0, 0, 1], 8787)));
-        }
-        Ok(listen)
     }
 
     fn provider(
@@ -465,7 +424,7 @@ mod tests {
     fn the_environment_alone_is_enough() {
         let snapshot = from_env(&env).unwrap();
         assert_eq!(snapshot.providers.keys().collect::<Vec<_>>(), ["deepseek"]);
-        assert!(snapshot.listen[0].ip().is_loopback());
+        assert!(snapshot.listen[0].is_local());
         assert_eq!(
             snapshot.resolve("deepseek-v4-pro").unwrap()[0].model,
             "deepseek-v4-pro"

@@ -3,6 +3,7 @@
 mod admin;
 mod draft;
 mod keys;
+mod listen;
 mod load;
 mod login;
 mod metrics;
@@ -15,11 +16,12 @@ mod traces;
 
 pub use admin::Admin;
 pub use keys::{ClientKey, Digest, Refused};
+pub use listen::Listen;
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
 pub use metrics::Metrics;
 pub use routing::{ApiKey, Retry};
-pub use store::{Database, Place, Store};
+pub use store::{Database, Place, Store, runtime_directories};
 pub use tls::{ClientCertificates, Tls};
 pub use traces::Traces;
 
@@ -111,8 +113,8 @@ pub struct Timeouts {
 #[derive(Debug)]
 pub struct Snapshot {
     /// Where to listen.
-    pub listen: Vec<SocketAddr>,
-    /// TLS on all of them.
+    pub listen: Vec<Listen>,
+    /// TLS on all that are TCP addresses.
     pub tls: Option<Tls>,
     /// Worker threads; never 0.
     pub workers: usize,
@@ -165,7 +167,7 @@ impl Snapshot {
             weight: None,
         };
         Snapshot {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
             tls: None,
             workers: 1,
             keys: Vec::new(),

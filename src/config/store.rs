@@ -213,18 +213,39 @@ fn database(url: &str) -> Result<Database, Mistake> {
     })
 }
 
-/// systemd's state directory, else the user's.
 fn default_file(env: Env<'_>) -> Option<PathBuf> {
-    let set = |name: &str| env(name).filter(|v| !v.is_empty());
-    if let Some(own) = set("STATE_DIRECTORY") {
-        // systemd lists several, with colons between.
-        return Some(PathBuf::from(own.split(':').next()?).join("strait.db"));
+    Some(state_directory(env)?.join("strait.db"))
+}
+
+/// systemd's state directory, else the user's.
+fn state_directory(env: Env<'_>) -> Option<PathBuf> {
+    if let Some(own) = first_of(env, "STATE_DIRECTORY") {
+        return Some(own);
     }
-    let state = match set("XDG_STATE_HOME") {
+    let state = match env("XDG_STATE_HOME").filter(|v| !v.is_empty()) {
         Some(dir) => PathBuf::from(dir),
-        None => PathBuf::from(set("HOME")?).join(".local/state"),
+        None => PathBuf::from(env("HOME").filter(|v| !v.is_empty())?).join(".local/state"),
     };
-    Some(state.join("strait/strait.db"))
+    Some(state.join("strait"))
+}
+
+/// systemd lists several directories, with colons between.
+fn first_of(env: Env<'_>, name: &str) -> Option<PathBuf> {
+    let all = env(name).filter(|v| !v.is_empty())?;
+    all.split(':').next().map(PathBuf::from)
+}
+
+/// Where the control socket may be, the best place first: systemd's runtime directory, the user's,
+/// or where the state is.
+pub fn runtime_directories(env: Env<'_>) -> Vec<PathBuf> {
+    let user = env("XDG_RUNTIME_DIR").filter(|v| !v.is_empty());
+    let user = user.map(|dir| PathBuf::from(dir).join("strait"));
+    let all = [
+        first_of(env, "RUNTIME_DIRECTORY"),
+        user,
+        state_directory(env),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -71,7 +71,9 @@ pub(super) fn serve(
     }
 }
 
-fn begin(worker: &Worker, head: RequestHead) -> Box<Exchange> {
+fn begin(worker: &Worker, mut head: RequestHead) -> Box<Exchange> {
+    // The answer says that it is the last one.
+    head.keep_alive &= !worker.is_leaving();
     let unix_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -6,22 +6,27 @@
 //! drives their exchanges (`relay`) and keeps its own connections to providers (`upstream`,
 //! `pool`). Nothing on a request's way is shared between workers.
 
+mod accept;
 mod audience;
 mod buffers;
 mod certificates;
 mod client;
+mod cold;
+mod control;
 mod downstream;
 mod driver;
+mod given;
 mod guard;
 mod handshake;
 mod journal;
 mod listener;
 mod login;
 mod meter;
+mod notify;
 mod operator;
 mod pool;
 mod relay;
-mod relocations;
+
 mod resolve;
 mod scrape;
 mod settings;
@@ -33,26 +38,30 @@ mod wire;
 mod worker;
 
 pub use certificates::check as check_certificates;
+pub use control::reload;
 pub use driver::DriverKind;
 pub use settings::Reload;
 pub use store::settle as settle_store;
 
-use crate::config::Snapshot;
+use crate::config::{Listen, Snapshot};
 use crate::ledger::metrics::Core;
+use control::{Ask, Control, Predecessor};
 use driver::phrase;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
+use listener::Listener;
 use login::Logins;
+use notify::Notify;
 use scrape::Scraper;
 use settings::{Settings, successor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use store::Keeping;
 use worker::{InFlight, Order, Seed, Started};
 
@@ -62,11 +71,20 @@ pub struct Options {
     pub snapshot: Snapshot,
     /// How to read it again; `None`: it cannot be.
     pub reload: Option<Reload>,
+    /// Take the place of another process.
+    pub take_over: Option<TakeOver>,
     /// Only this driver; `None`: io_uring if it is allowed, else epoll.
     pub driver: Option<DriverKind>,
     /// Called once with the addresses that are served, in the order of the configuration, with
     /// the real ports.
-    pub ready: Option<Box<dyn FnOnce(Vec<SocketAddr>) + Send>>,
+    pub ready: Option<Box<dyn FnOnce(Vec<Listen>) + Send>>,
+}
+
+/// Whose place to take: its listening sockets are served on, and it drains.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOver {
+    /// The process; `None`: the only one there is, if there is one.
+    pub pid: Option<u32>,
 }
 
 /// Why the server could not start, or had to stop.
@@ -75,12 +93,16 @@ pub enum ServerError {
     /// The address cannot be listened on.
     Bind {
         /// Which one.
-        address: SocketAddr,
+        address: Listen,
         /// In the system's words.
         cause: String,
     },
     /// The address is served by a process already.
-    InUse(SocketAddr),
+    InUse(Listen),
+    /// The address can be reached from other machines, and nobody has to present a key.
+    Open(Listen),
+    /// The place of another process cannot be taken; says which and why.
+    TakeOver(String),
     /// Neither driver works, or not the one that was asked for.
     Driver(String),
     /// The store of responses cannot be used; names it.
@@ -103,6 +125,12 @@ impl fmt::Display for ServerError {
                 f,
                 "cannot listen on {address}: another process serves this address already"
             ),
+            ServerError::Open(address) => write!(
+                f,
+                "{address} is beyond loopback, and no client keys are set. Mend: add [[keys]] to \
+                 strait.toml."
+            ),
+            ServerError::TakeOver(why) => f.write_str(why),
             ServerError::Driver(why) => write!(f, "no driver: {why}"),
             ServerError::Store(why) => write!(f, "store {why}"),
             ServerError::Tls(why) => write!(f, "TLS: {why}"),
@@ -116,6 +144,10 @@ impl std::error::Error for ServerError {}
 
 /// What the main thread waits for.
 enum Event {
+    /// A worker has answered a call.
+    Alive,
+    /// Another process wants something.
+    Asked(Ask),
     /// The configuration is to be read again.
     Reload,
     Stop,
@@ -123,7 +155,7 @@ enum Event {
 }
 
 /// Serves until SIGINT or SIGTERM, then lets streams in flight finish; another one ends the process
-/// at once. SIGHUP reads the configuration again.
+/// at once. SIGHUP reads the configuration again, and so does [`reload`].
 pub fn run(options: Options) -> Result<(), ServerError> {
     let system = |e: std::io::Error| ServerError::System(format!("signals: {}", phrase(&e)));
     let (events, receiver) = channel();
@@ -145,10 +177,48 @@ pub fn run(options: Options) -> Result<(), ServerError> {
             }
         })
         .map_err(system)?;
-    let result = Server::start(options, &events).and_then(|server| server.serve(&receiver));
+    let result = take_place(options, &events).and_then(|server| server.serve(&receiver, &events));
     handle.close();
     let _ = thread.join();
     result
+}
+
+/// Starts to serve, in the place of another process if that is wanted. As long as this can fail
+/// that one goes on.
+fn take_place(mut options: Options, events: &Sender<Event>) -> Result<Server, ServerError> {
+    let mut inherited = given::listeners()?;
+    let predecessor = match options.take_over.take() {
+        Some(TakeOver { pid }) => Predecessor::find(pid).map_err(ServerError::TakeOver)?,
+        None => None,
+    };
+    if let Some(predecessor) = &predecessor {
+        inherited.extend(predecessor.sockets().map_err(ServerError::TakeOver)?);
+    }
+    let ready = options.ready.take();
+    let mut server = Server::start(options, inherited, events)?;
+    if let Some(predecessor) = &predecessor {
+        predecessor.rest().map_err(ServerError::TakeOver)?;
+    }
+    server.accept()?;
+    if let Some(predecessor) = &predecessor {
+        let pid = predecessor.retire().map_err(ServerError::TakeOver)?;
+        server
+            .journal
+            .info(|| format!("took the place of process {pid}"));
+    }
+    match Control::start(events.clone()) {
+        Ok(control) => server.control = Some(control),
+        Err(why) => server.journal.info(|| {
+            format!(
+                "no control socket: {why}; SIGHUP reloads, `strait reload` and --take-over do not"
+            )
+        }),
+    }
+    server.announce();
+    if let Some(ready) = ready {
+        ready(server.addresses());
+    }
+    Ok(server)
 }
 
 struct Running {
@@ -161,6 +231,15 @@ struct Running {
 struct Server {
     settings: Arc<Settings>,
     reload: Option<Reload>,
+    listeners: Vec<Listener>,
+    /// Whether some worker is on epoll.
+    nonblocking: bool,
+    /// The drivers, for the start-up line.
+    drivers: String,
+    control: Option<Control>,
+    notify: Notify,
+    /// So many workers have not answered the last call.
+    silent: usize,
     workers: Vec<Running>,
     logins: Logins,
     keeping: Keeping,
@@ -170,10 +249,16 @@ struct Server {
 }
 
 impl Server {
-    fn start(options: Options, events: &Sender<Event>) -> Result<Self, ServerError> {
+    /// Opens what is not `inherited`, and starts the workers. Nothing is accepted yet.
+    fn start(
+        options: Options,
+        inherited: Vec<Listener>,
+        events: &Sender<Event>,
+    ) -> Result<Self, ServerError> {
         let snapshot = options.snapshot;
         let count = snapshot.workers.max(1);
-        let (addresses, sockets) = open_all(&snapshot.listen, count)?;
+        let listeners = open_all(&snapshot.listen, inherited, count)?;
+        may_be_open(&listeners, &snapshot)?;
         let system = |e: std::io::Error| ServerError::System(format!("threads: {}", phrase(&e)));
         let resolver = resolve::Resolver::start().map_err(system)?;
         let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
@@ -190,7 +275,7 @@ impl Server {
         let cpus = worker::cpus();
         let (started, reports) = channel();
         let mut workers = Vec::with_capacity(count);
-        for (index, listeners) in sockets.into_iter().enumerate() {
+        for (index, core) in cores.iter().enumerate() {
             let (orders, received) = unbounded();
             let in_flight = InFlight::default();
             let seed = Seed {
@@ -200,8 +285,7 @@ impl Server {
                 operator: operator.clone(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
-                core: enabled.then(|| cores[index].clone()),
-                listeners,
+                core: enabled.then(|| core.clone()),
                 driver: options.driver,
                 // More workers than CPUs: the scheduler knows better.
                 cpu: if count <= cpus.len() {
@@ -220,19 +304,21 @@ impl Server {
         }
         // So that a worker that dies without a report ends the wait.
         drop(started);
-        let line = collect(&reports, count)?;
-        scraper.runs_on(match line.starts_with("io_uring") {
-            true => DriverKind::IoUring,
-            false => DriverKind::Epoll,
+        let (drivers, nonblocking) = collect(&reports, count)?;
+        scraper.runs_on(match nonblocking {
+            false => DriverKind::IoUring,
+            true => DriverKind::Epoll,
         });
-        relocations::forget();
-        announce(&addresses, settings.snapshot.scheme(), &line, count);
-        if let Some(ready) = options.ready {
-            ready(addresses);
-        }
+        cold::forget();
         Ok(Server {
             settings,
             reload: options.reload,
+            listeners,
+            nonblocking,
+            drivers,
+            control: None,
+            notify: Notify::from_env(),
+            silent: 0,
             workers,
             logins,
             keeping,
@@ -242,53 +328,172 @@ impl Server {
         })
     }
 
-    /// Reads the configuration again, and gives it to the workers if it is good.
-    fn reload(&mut self) -> Result<(), String> {
-        let read = self.reload.as_ref().ok_or("there is none to read")?;
-        let next = successor(&self.settings.snapshot, read()?)?;
-        let running = Some(&*self.settings);
-        let settings = Settings::new(next, &mut self.logins, running, &self.journal);
-        self.settings = Arc::new(settings.map_err(|e| e.to_string())?);
-        for worker in &self.workers {
-            let order = Order::Adopt(self.settings.clone());
-            let _ = worker.orders.unbounded_send(order);
+    /// Gives each worker its share of the listening sockets.
+    fn accept(&self) -> Result<(), ServerError> {
+        for listener in &self.listeners {
+            let fail = |e: std::io::Error| ServerError::Bind {
+                address: listener.address.clone(),
+                cause: phrase(&e),
+            };
+            for socket in &listener.sockets {
+                // io_uring waits by itself; epoll needs sockets that do not block.
+                socket.set_nonblocking(self.nonblocking).map_err(fail)?;
+            }
+            let shares = listener.share(self.workers.len()).map_err(fail)?;
+            for (worker, share) in self.workers.iter().zip(shares) {
+                let _ = worker.orders.unbounded_send(Order::Accept(share));
+            }
         }
         Ok(())
     }
 
+    /// Takes no more connections; false if a worker does not answer.
+    fn rest(&self) -> bool {
+        let (told, rested) = channel();
+        self.order(|| Order::Rest(told.clone()));
+        drop(told);
+        // Nothing is ever sent.
+        rested.recv_timeout(REST_TIMEOUT) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn order(&self, order: impl Fn() -> Order) {
+        for worker in &self.workers {
+            let _ = worker.orders.unbounded_send(order());
+        }
+    }
+
+    /// Where it listens, with the real ports.
+    fn addresses(&self) -> Vec<Listen> {
+        self.listeners.iter().map(|l| l.address.clone()).collect()
+    }
+
+    /// The start-up line, for whoever watches and for the service manager.
+    fn announce(&self) {
+        let scheme = self.settings.snapshot.scheme();
+        let addresses = self.addresses();
+        let urls = addresses.iter().map(|address| match address {
+            Listen::Tcp(address) => format!("{scheme}://{address}"),
+            Listen::Unix { .. } => address.to_string(),
+        });
+        let urls: Vec<String> = urls.collect();
+        let noun = if self.workers.len() == 1 {
+            "worker"
+        } else {
+            "workers"
+        };
+        let line = format!(
+            "listening on {} · {} · {} {noun}",
+            urls.join(", "),
+            self.drivers,
+            self.workers.len()
+        );
+        let version = env!("CARGO_PKG_VERSION");
+        // A closed standard error is no reason not to serve.
+        let _ = std::io::stderr().write_all(format!("strait {version} {line}\n").as_bytes());
+        self.notify.ready(&line);
+    }
+
+    /// Reads the configuration again, and gives it to the workers if it is good.
+    fn reload(&mut self) -> Result<(), String> {
+        let read = self.reload.as_ref().ok_or("there is none to read")?;
+        let next = successor(&self.settings.snapshot, read()?)?;
+        may_be_open(&self.listeners, &next).map_err(|e| e.to_string())?;
+        let running = Some(&*self.settings);
+        let settings = Settings::new(next, &mut self.logins, running, &self.journal);
+        self.settings = Arc::new(settings.map_err(|e| e.to_string())?);
+        self.order(|| Order::Adopt(self.settings.clone()));
+        Ok(())
+    }
+
     /// Reloads, and says how it went.
-    fn try_reload(&mut self) {
+    fn try_reload(&mut self) -> Result<(), String> {
+        self.notify.reloading();
         let result = self.reload();
-        self.journal.info(|| match result {
+        let said = match &result {
             Ok(()) => "configuration reloaded".to_owned(),
             Err(why) => format!("configuration not reloaded: {why}"),
-        });
+        };
+        self.notify.ready(&said);
+        self.journal.info(|| said);
+        result
+    }
+
+    /// Answers another process. True if that one serves now.
+    fn answer(&mut self, ask: Ask) -> bool {
+        // Whether the other process still waits for the answer is its business.
+        match ask {
+            Ask::Reload(answer) => {
+                let _ = answer.send(self.try_reload());
+            }
+            Ask::Sockets(answer) => {
+                let shared: std::io::Result<Vec<Listener>> =
+                    self.listeners.iter().map(Listener::try_clone).collect();
+                let _ = answer.send(shared.map_err(|e| phrase(&e)));
+            }
+            Ask::Rest(answer) => {
+                let _ = answer.send(self.rest());
+            }
+            Ask::Resume => {
+                self.journal
+                    .info(|| "not handed over: the other process has failed".to_owned());
+                if let Err(e) = self.accept() {
+                    self.journal.info(|| e.to_string());
+                }
+            }
+            Ask::Bequeath(pid, answer) => {
+                self.journal
+                    .info(|| format!("handed over to process {pid}"));
+                self.notify.main_pid(pid);
+                let _ = answer.send(());
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Calls all workers, and tells the service manager when they have answered the last call.
+    fn call(&mut self, events: &Sender<Event>) {
+        if self.silent == 0 {
+            self.notify.alive();
+            self.silent = self.workers.len();
+            self.order(|| Order::Sign(events.clone()));
+        }
     }
 
     /// Does what it is told until that is to stop; then drains, and waits for the workers.
-    fn serve(mut self, events: &Receiver<Event>) -> Result<(), ServerError> {
-        // The sender of this channel lives in the caller, so `recv` does not fail.
-        let lost = loop {
-            match events.recv() {
-                Ok(Event::Reload) => self.try_reload(),
-                Ok(Event::WorkerEnded) => break true,
-                Ok(Event::Stop) | Err(_) => break false,
+    fn serve(
+        mut self,
+        events: &Receiver<Event>,
+        sender: &Sender<Event>,
+    ) -> Result<(), ServerError> {
+        let (mut lost, mut handed_over) = (false, false);
+        let beat = self.notify.beat().unwrap_or(Duration::MAX);
+        loop {
+            match events.recv_timeout(beat) {
+                Ok(Event::Alive) => self.silent -= 1,
+                Ok(Event::Asked(ask)) => handed_over = self.answer(ask),
+                Ok(Event::Reload) => drop(self.try_reload()),
+                Ok(Event::WorkerEnded) => lost = true,
+                Ok(Event::Stop) => break,
+                // The sender of this channel lives in the caller.
+                Err(_) => self.call(sender),
             }
-        };
-        let streams: usize = self.workers.iter().map(|w| w.in_flight.count()).sum();
-        let noun = if streams == 1 { "stream" } else { "streams" };
-        self.journal
-            .info(|| format!("draining: {streams} {noun} in flight"));
-        for worker in &self.workers {
-            let _ = worker.orders.unbounded_send(Order::Drain);
+            if lost || handed_over {
+                break;
+            }
         }
+        self.close(handed_over);
         let mut running = self.workers.len() - usize::from(lost);
         while running > 0 {
             match events.recv() {
                 Ok(Event::WorkerEnded) => running -= 1,
+                // Who waits for streams of any length is told not to.
+                Ok(Event::Stop) if std::mem::take(&mut handed_over) => {
+                    self.order(|| Order::Drain);
+                }
                 Ok(Event::Stop) => std::process::exit(130),
-                // It would serve nobody.
-                Ok(Event::Reload) => {}
+                // It serves nobody any more.
+                Ok(Event::Alive | Event::Asked(_) | Event::Reload) => {}
                 Err(_) => break,
             }
         }
@@ -306,22 +511,60 @@ impl Server {
         }
         Ok(())
     }
+
+    /// Takes nothing new. After a hand-over streams have all the time they need.
+    fn close(&mut self, handed_over: bool) {
+        let streams: usize = self.workers.iter().map(|w| w.in_flight.count()).sum();
+        let noun = if streams == 1 { "stream" } else { "streams" };
+        let said = format!("draining: {streams} {noun} in flight");
+        self.control = None;
+        match handed_over {
+            true => self.order(|| Order::Leave),
+            false => {
+                self.notify.stopping(&said);
+                self.order(|| Order::Drain);
+            }
+        }
+        for listener in self.listeners.drain(..) {
+            if !handed_over {
+                listener.remove();
+            }
+        }
+        self.journal.info(|| said);
+    }
 }
 
-/// The real addresses, and for each worker one socket per address.
-type Opened = (Vec<SocketAddr>, Vec<Vec<std::net::TcpListener>>);
+/// How long workers may take to end their pending accepts.
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn open_all(listen: &[SocketAddr], workers: usize) -> Result<Opened, ServerError> {
-    let mut addresses = Vec::with_capacity(listen.len());
-    let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    for address in listen {
-        let opened = listener::open(*address, workers)?;
-        addresses.push(opened.address);
-        for (own, socket) in sockets.iter_mut().zip(opened.sockets) {
-            own.push(socket);
-        }
+/// The sockets of all addresses. What the service manager gives stands for what is configured.
+fn open_all(
+    listen: &[Listen],
+    inherited: Vec<Listener>,
+    workers: usize,
+) -> Result<Vec<Listener>, ServerError> {
+    if inherited.iter().any(|listener| listener.given) {
+        return Ok(inherited);
     }
-    Ok((addresses, sockets))
+    let mut inherited: Vec<Option<Listener>> = inherited.into_iter().map(Some).collect();
+    let take = |wanted: &Listen| {
+        let mut all = inherited.iter_mut();
+        let found = all.find(|one| one.as_ref().is_some_and(|one| one.wanted == *wanted));
+        match found.and_then(Option::take) {
+            Some(listener) => Ok(listener),
+            None => Listener::open(wanted, workers),
+        }
+    };
+    listen.iter().map(take).collect()
+}
+
+/// Refuses to be reached from elsewhere by who has no key.
+fn may_be_open(listeners: &[Listener], snapshot: &Snapshot) -> Result<(), ServerError> {
+    let beyond = listeners.iter().find(|l| !l.address.is_local());
+    match beyond.filter(|_| snapshot.keys.is_empty()) {
+        Some(listener) => Err(ServerError::Open(listener.address.clone())),
+        None => Ok(()),
+    }
 }
 
 fn spawn(
@@ -345,11 +588,12 @@ fn spawn(
         })
 }
 
-/// Waits for every worker's report; gives back the words for the start-up line.
+/// Waits for every worker's report; gives back the words for the start-up line, and whether a
+/// worker is on epoll.
 fn collect(
     reports: &Receiver<Result<Started, String>>,
     count: usize,
-) -> Result<String, ServerError> {
+) -> Result<(String, bool), ServerError> {
     let mut ring = 0;
     let mut refused = None;
     for _ in 0..count {
@@ -363,26 +607,14 @@ fn collect(
         }
     }
     let because = refused.map_or(String::new(), |why| format!(" (io_uring refused: {why})"));
-    Ok(if ring == count {
+    let line = if ring == count {
         "io_uring".to_owned()
     } else if ring == 0 {
         format!("epoll{because}")
     } else {
         format!("io_uring on {ring} workers, else epoll{because}")
-    })
-}
-
-fn announce(addresses: &[SocketAddr], scheme: &str, driver: &str, workers: usize) {
-    let urls = addresses.iter().map(|a| format!("{scheme}://{a}"));
-    let urls: Vec<String> = urls.collect();
-    let noun = if workers == 1 { "worker" } else { "workers" };
-    let line = format!(
-        "strait {} listening on {} · {driver} · {workers} {noun}\n",
-        env!("CARGO_PKG_VERSION"),
-        urls.join(", ")
-    );
-    // A closed standard error is no reason not to serve.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    };
+    Ok((line, ring < count))
 }
 
 #[cfg(test)]

@@ -317,7 +317,7 @@ impl<M: Machine> Relay<'_, M> {
         reading: bool,
         deadline: Option<Instant>,
     ) -> Poll<Event> {
-        let ends = self.worker.is_ending() || self.worker.is_draining() && self.machine.rests();
+        let ends = self.worker.is_ending() || self.worker.is_leaving() && self.machine.rests();
         if ends && !self.told_drain {
             return Poll::Ready(Event::Drain);
         }

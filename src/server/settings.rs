@@ -61,6 +61,10 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
         ("listen", running.listen == next.listen),
         ("workers", running.workers == next.workers),
         ("store", running.store == next.store),
+        (
+            "metrics.enabled",
+            running.metrics.enabled == next.metrics.enabled,
+        ),
         ("traces", running.traces == next.traces),
         (
             "metrics.enabled",
@@ -103,6 +107,7 @@ mod tests {
             ("workers = 2", "workers "),
             ("workers = 1\nstore.url = \"none\"", "store "),
             ("workers = 1\nstore.max_age_days = 1.0", "store "),
+            ("workers = 1\nmetrics.enabled = false", "metrics.enabled "),
         ] {
             let refused = successor(&before, read(text)).unwrap_err();
             assert!(refused.starts_with(named), "{refused}");

@@ -7,7 +7,7 @@ use crate::ledger::breaker::Policy;
 use crate::limits;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A server without providers, on a port of its own, on one driver.
@@ -48,15 +48,15 @@ pub(super) fn snapshot() -> Snapshot {
 impl Harness {
     /// `None` where the kernel refuses the driver.
     pub(super) fn start(kind: DriverKind, snapshot: Snapshot) -> Option<Self> {
-        let (ready, addresses) = channel();
         let options = Options {
             snapshot,
             reload: None,
+            take_over: None,
             driver: Some(kind),
-            ready: Some(Box::new(move |list| ready.send(list).unwrap())),
+            ready: None,
         };
         let (stop, events) = channel();
-        let server = match Server::start(options, &stop) {
+        let server = match Server::start(options, Vec::new(), &stop) {
             Ok(server) => server,
             Err(ServerError::Driver(why)) if kind == DriverKind::IoUring => {
                 eprintln!("not tested: {why}");
@@ -64,8 +64,12 @@ impl Harness {
             }
             Err(e) => panic!("{e}"),
         };
-        let address = addresses.recv().unwrap()[0];
-        let thread = std::thread::spawn(move || server.serve(&events));
+        server.accept().unwrap();
+        let Listen::Tcp(address) = server.addresses()[0] else {
+            panic!("{:?}", server.addresses())
+        };
+        let sender = stop.clone();
+        let thread = std::thread::spawn(move || server.serve(&events, &sender));
         Some(Harness {
             address,
             stop,
@@ -158,14 +162,16 @@ fn idle_connections_end_when_drained() {
 fn a_served_port_is_refused() {
     let server = Harness::start(DriverKind::Epoll, snapshot()).unwrap();
     let mut second = snapshot();
-    second.listen = vec![server.address];
+    second.listen = vec![Listen::Tcp(server.address)];
     let options = Options {
         snapshot: second,
         reload: None,
+        take_over: None,
         driver: None,
         ready: None,
     };
-    let error = Server::start(options, &channel().0).err();
-    assert_eq!(error, Some(ServerError::InUse(server.address)));
+    let error = Server::start(options, Vec::new(), &channel().0).err();
+    let taken = ServerError::InUse(Listen::Tcp(server.address));
+    assert_eq!(error, Some(taken));
     server.stop();
 }

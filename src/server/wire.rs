@@ -6,7 +6,7 @@
 use bytes::{Buf, Bytes};
 use monoio::buf::IoBuf;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
-use monoio::net::{TcpListener, TcpStream};
+use monoio::net::TcpStream;
 use std::cell::RefCell;
 use std::future::Future;
 use std::future::poll_fn;
@@ -286,10 +286,4 @@ pub(super) fn split(stream: TcpStream) -> (Reader, Writer, Control) {
     };
     let (read, write) = stream.into_split();
     (Reader::new(read, control), write, control)
-}
-
-/// Stops listening; a pending accept fails.
-pub(super) fn shutdown_listener(listener: &TcpListener) {
-    // SAFETY: shutdown(2) touches no memory, and the listener owns the open descriptor.
-    unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
 }

@@ -1,28 +1,27 @@
 //! One thread, one runtime, one accept loop per address; shares nothing that it writes.
 
+use super::Event;
+use super::accept::Intake;
 use super::buffers::Buffers;
-use super::downstream;
 use super::driver::{self, DriverKind, phrase};
 use super::guard::CatchUnwind;
 use super::journal::Journal;
+use super::listener::Port;
 use super::operator;
 use super::pool::Pool;
 use super::resolve::{Cache, Resolver};
 use super::settings::Settings;
 use super::store;
 use super::timer::{Timer, Timers};
-use super::wire;
 use crate::ledger::metrics::Core;
 use crate::ledger::record::Record;
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_core::Stream;
-use monoio::net::TcpListener;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +29,6 @@ use std::sync::mpsc::Sender;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Pause after a failed accept: out of descriptors, and only time helps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often idle connections and memory are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Time for the last bytes once the drain time is over.
@@ -41,6 +38,9 @@ const ENDING_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Stage {
     Serving,
+    /// No new connections; each that is there ends with its next request. Another process serves,
+    /// so nobody has to be hurried.
+    Leaving,
     /// No new connections, no new requests.
     Draining,
     /// What still runs is told to stop.
@@ -87,6 +87,7 @@ pub(super) struct Worker {
     pub(super) buffers: Buffers,
     /// A secret of this worker, and how often it was used.
     random: ([u8; 32], Cell<u64>),
+    pub(super) intake: Intake,
     stage: Cell<Stage>,
     tasks: RefCell<HashMap<u64, Waker>>,
     next_task: Cell<u64>,
@@ -107,6 +108,12 @@ impl Worker {
             providers.any(|provider| provider.origin == *origin)
         });
         self.settings.replace(settings);
+    }
+
+    /// Whether connections end with the next thing that they do, and those that have nothing to
+    /// wait for, at once.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stage.get() >= Stage::Leaving
     }
 
     /// Whether connections end with what they are doing now.
@@ -155,6 +162,8 @@ impl Worker {
         let worker = self.clone();
         let id = self.next_task.get();
         self.next_task.set(id + 1);
+        // It counts from now on, not from when it first runs.
+        self.tasks.borrow_mut().insert(id, Waker::noop().clone());
         // Here and not inside: the outer future would hold a second place for it.
         let task = CatchUnwind::new(task);
         monoio::spawn(async move {
@@ -168,12 +177,64 @@ impl Worker {
                     .journal
                     .info(|| format!("panic, one connection lost: {message}"));
             }
-            if worker.is_draining()
+            if worker.is_leaving()
                 && let Some(waiting) = worker.waiting.take()
             {
                 waiting.wake();
             }
         });
+    }
+
+    /// Does what it is told, until a drain is over.
+    async fn obey(self: &Rc<Self>, mut orders: UnboundedReceiver<Order>) {
+        let mut timer = Timer::new(self.timers.clone());
+        let mut until = None;
+        loop {
+            let order = poll_fn(|cx| {
+                match Pin::new(&mut orders).poll_next(cx) {
+                    Poll::Ready(Some(order)) => return Poll::Ready(Some(order)),
+                    // The main thread has given up.
+                    Poll::Ready(None) if !self.is_leaving() => {
+                        return Poll::Ready(Some(Order::Drain));
+                    }
+                    _ if !self.is_leaving() => return Poll::Pending,
+                    _ => {}
+                }
+                if self.tasks.borrow().is_empty() {
+                    return Poll::Ready(None);
+                }
+                self.waiting.set(Some(cx.waker().clone()));
+                match until {
+                    Some(until) => timer.poll(cx, until).map(|()| None),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+            match order {
+                Some(Order::Accept(ports)) => self.accept(ports),
+                Some(Order::Adopt(settings)) => self.replace_settings(settings),
+                Some(Order::Drain) => {
+                    let within = self.settings().snapshot.timeouts.drain;
+                    until = Some(Instant::now() + within);
+                    self.intake.rest(None);
+                    self.enter(Stage::Draining);
+                }
+                Some(Order::Leave) => {
+                    self.intake.rest(None);
+                    self.enter(Stage::Leaving);
+                }
+                Some(Order::Rest(told)) => self.intake.rest(Some(told)),
+                Some(Order::Sign(told)) => drop(told.send(Event::Alive)),
+                None => return,
+            }
+        }
+    }
+
+    fn accept(self: &Rc<Self>, ports: Vec<Port>) {
+        if let Err(e) = Intake::open(self, ports) {
+            self.journal
+                .info(|| format!("a listening socket is not served: {}", phrase(&e)));
+        }
     }
 
     /// Waits until all tasks have ended, or until `limit` is over.
@@ -211,7 +272,6 @@ pub(super) struct Seed {
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) core: Option<Arc<Core>>,
-    pub(super) listeners: Vec<std::net::TcpListener>,
     pub(super) driver: Option<DriverKind>,
     /// The CPU to stay on.
     pub(super) cpu: Option<usize>,
@@ -221,10 +281,18 @@ pub(super) struct Seed {
 
 /// What the main thread tells a worker.
 pub(super) enum Order {
+    /// Take connections from these.
+    Accept(Vec<Port>),
     /// Begin what comes with these.
     Adopt(Arc<Settings>),
-    /// Take nothing new, and end when what is in flight has ended.
+    /// Take nothing new, and end when what is in flight has ended, or the drain time is over.
     Drain,
+    /// Take no connections, and end when those that are there have ended.
+    Leave,
+    /// Take no connections. Dropped when the last accept has ended.
+    Rest(Sender<()>),
+    /// Show that orders are carried out.
+    Sign(Sender<Event>),
 }
 
 /// A worker has started: with which driver, and why not with io_uring.
@@ -246,14 +314,6 @@ pub(super) fn main(seed: Seed, started: &Sender<Result<Started, String>>) {
             return;
         }
     };
-    // io_uring waits by itself; epoll needs sockets that do not block.
-    let nonblocking = built.kind == DriverKind::Epoll;
-    for listener in &seed.listeners {
-        if let Err(e) = listener.set_nonblocking(nonblocking) {
-            let _ = started.send(Err(phrase(&e)));
-            return;
-        }
-    }
     let report = Started {
         kind: built.kind,
         refused: built.refused.take(),
@@ -261,7 +321,7 @@ pub(super) fn main(seed: Seed, started: &Sender<Result<Started, String>>) {
     built.runtime.block_on(serve(seed, report, started));
 }
 
-async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started, String>>) {
+async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, String>>) {
     let worker = Rc::new(Worker {
         settings: RefCell::new(seed.settings),
         cache: Rc::new(Cache::new(seed.resolver)),
@@ -274,20 +334,12 @@ async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started,
         timers: Rc::default(),
         buffers: Buffers::default(),
         random: (secret(), Cell::new(0)),
+        intake: Intake::default(),
         stage: Cell::new(Stage::Serving),
         tasks: RefCell::default(),
         next_task: Cell::new(0),
         waiting: Cell::new(None),
     });
-    for listener in seed.listeners {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => worker.spawn(accept(worker.clone(), listener)),
-            Err(e) => {
-                let _ = started.send(Err(phrase(&e)));
-                return;
-            }
-        }
-    }
     let timers = worker.timers.clone();
     monoio::spawn(async move { timers.keep().await });
     let sweeper = worker.clone();
@@ -300,59 +352,10 @@ async fn serve(mut seed: Seed, report: Started, started: &Sender<Result<Started,
     });
     let _ = started.send(Ok(report));
 
-    while let Some(order) = poll_fn(|cx| Pin::new(&mut seed.orders).poll_next(cx)).await {
-        match order {
-            Order::Adopt(settings) => worker.replace_settings(settings),
-            Order::Drain => break,
-        }
-    }
-    worker.enter(Stage::Draining);
-    let within = worker.settings().snapshot.timeouts.drain;
-    worker.all_ended(within).await;
+    worker.obey(seed.orders).await;
     worker.enter(Stage::Ending);
     worker.all_ended(ENDING_GRACE).await;
     worker.pool.clear();
-}
-
-/// A pending accept is never dropped: monoio 0.2.4 would lose the connection that it may have
-/// got already, and the client would wait for nothing. Closing the listener ends it instead.
-async fn accept(worker: Rc<Worker>, listener: TcpListener) {
-    let mut closed = false;
-    loop {
-        let accepted = {
-            let mut accepting = pin!(listener.accept());
-            poll_fn(|cx| {
-                if worker.is_draining() && !closed {
-                    closed = true;
-                    wire::shutdown_listener(&listener);
-                }
-                accepting.as_mut().poll(cx)
-            })
-            .await
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                worker.journal.debug(|| format!("accepted {peer}"));
-                let tls = worker.settings().certificates.as_ref().map(|c| c.current());
-                worker.spawn(downstream::serve(worker.clone(), stream, tls));
-            }
-            Err(_) if worker.is_draining() => return,
-            Err(e) if needs_time(&e) => {
-                worker.journal.info(|| format!("accept: {}", phrase(&e)));
-                monoio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Errors of accept(2) are mostly about the one connection that has gone meanwhile; these are
-/// about us.
-fn needs_time(error: &io::Error) -> bool {
-    !matches!(
-        error.raw_os_error(),
-        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EAGAIN)
-    )
 }
 
 /// The CPUs that this process may use.

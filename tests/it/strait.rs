@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A running `strait serve`.
 pub struct Strait {
@@ -27,6 +27,16 @@ pub fn scratch(name: &str) -> PathBuf {
         .join(format!("{name}-{}-{n}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     dir
+}
+
+/// What is kept by default, and the control socket, are there and not with whoever runs the tests.
+pub fn at_home(command: &mut Command, dir: &Path) {
+    command
+        .env("XDG_STATE_HOME", dir)
+        .env("XDG_RUNTIME_DIR", dir)
+        .env_remove("STATE_DIRECTORY")
+        .env_remove("RUNTIME_DIRECTORY")
+        .env_remove("NOTIFY_SOCKET");
 }
 
 impl Strait {
@@ -64,38 +74,50 @@ impl Strait {
 
     /// Starts Strait with this configuration and these variables of the environment.
     pub fn launch(text: &str, driver: &str, vars: &[(&str, &str)]) -> Strait {
-        let dir = scratch("strait");
-        let config = dir.join("strait.toml");
-        std::fs::write(&config, text).unwrap();
-        Self::spawn(
-            dir.clone(),
-            Command::new(env!("CARGO_BIN_EXE_strait"))
-                .args(["serve", "--driver", driver, "--config"])
-                .arg(&config)
-                // What is kept by default is kept here, and not with whoever runs the tests.
-                .env("XDG_STATE_HOME", &dir)
-                .env_remove("STATE_DIRECTORY")
-                .envs(vars.iter().copied()),
-        )
+        Self::serve(scratch("strait"), text, |command| {
+            command
+                .args(["--driver", driver])
+                .envs(vars.iter().copied());
+        })
+    }
+
+    /// Starts `strait serve` with a configuration in `dir`, where its state goes, too.
+    pub fn serve(dir: PathBuf, config: &str, more: impl FnOnce(&mut Command)) -> Strait {
+        std::fs::write(dir.join("strait.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strait"));
+        command.arg("serve");
+        Self::serve_by(dir, command, more)
+    }
+
+    /// The same with another command that serves.
+    pub fn serve_by(dir: PathBuf, mut command: Command, more: impl FnOnce(&mut Command)) -> Strait {
+        command
+            .args(["--config".as_ref(), dir.join("strait.toml").as_os_str()])
+            .stdin(Stdio::null());
+        at_home(&mut command, &dir);
+        more(&mut command);
+        Self::spawn(dir, &mut command)
     }
 
     /// Starts `strait serve` as the command has it, and waits until it serves.
     pub fn spawn(dir: PathBuf, command: &mut Command) -> Strait {
-        let command = command.stderr(Stdio::piped()).stdin(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut banner = String::new();
-        stderr.read_line(&mut banner).unwrap();
-        let at = banner
-            .find("://")
-            .unwrap_or_else(|| panic!("no address in {banner:?}"));
-        let address = banner[at + 3..]
-            .split([' ', ',', '\n'])
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
         let (lines, log) = channel();
+        let mut banner = String::new();
+        while !banner.contains("listening on") {
+            let _ = lines.send(std::mem::take(&mut banner));
+            let count = stderr.read_line(&mut banner).unwrap();
+            assert!(
+                count > 0,
+                "no address, but {:?}",
+                log.try_iter().collect::<Vec<_>>()
+            );
+        }
+        let address = banner.split("://").nth(1).map(|rest| {
+            let address = rest.split([' ', ',', '\n']).next().unwrap();
+            address.parse().unwrap()
+        });
         std::thread::spawn(move || {
             let shown = std::env::var_os("STRAIT_TEST_LOG").is_some();
             for line in stderr.lines().map_while(Result::ok) {
@@ -107,7 +129,8 @@ impl Strait {
             }
         });
         Strait {
-            address,
+            // Of one that has no port it is never used.
+            address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             banner,
             child,
             dir,
@@ -117,15 +140,14 @@ impl Strait {
 
     /// The next line of the log with `text` in it.
     pub fn says(&self, text: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(30);
+        let log = self.log.lock().unwrap();
         loop {
-            let line = self
-                .log
-                .lock()
-                .unwrap()
-                .recv_timeout(Duration::from_secs(30));
-            match line.unwrap_or_else(|_| panic!("the log does not say {text:?}")) {
-                line if line.contains(text) => return line,
-                _ => {}
+            let left = until.saturating_duration_since(Instant::now());
+            match log.recv_timeout(left) {
+                Ok(line) if line.contains(text) => return line.trim_end().to_owned(),
+                Ok(_) => {}
+                Err(_) => panic!("the log does not say {text:?}"),
             }
         }
     }

@@ -6,7 +6,7 @@
 mod provider;
 mod show;
 
-use crate::config::Snapshot;
+use crate::config::{Listen, Snapshot};
 use crate::provider::Profile;
 use crate::server::{self, DriverKind, Options};
 use std::io::{BufRead, BufReader, Write};
@@ -38,14 +38,15 @@ fn demonstrate(
     let provider = provider::start(Arc::clone(&show))?;
     let profile = Profile::parse("demo-provider", include_str!("profile.toml"))?;
     let mut snapshot = Snapshot::single(profile, &format!("http://{provider}/v1"));
-    snapshot.listen = vec![listen];
+    snapshot.listen = vec![Listen::Tcp(listen)];
     snapshot.workers = 1;
     let (ready, started) = mpsc::channel();
     let options = Options {
         snapshot,
         reload: None,
+        take_over: None,
         driver,
-        ready: Some(Box::new(move |addresses: Vec<SocketAddr>| {
+        ready: Some(Box::new(move |addresses: Vec<Listen>| {
             let _ = ready.send(addresses);
         })),
     };
@@ -55,7 +56,9 @@ fn demonstrate(
         failed?;
         return Err("the server did not start".into());
     };
-    let address = addresses[0];
+    let Listen::Tcp(address) = addresses[0] else {
+        return Err("the demo listens on a port".into());
+    };
     show.introduce(provider, address);
     converse(address, &show)?;
     if once {
