@@ -1,8 +1,9 @@
 //! What stands under `deploy/`, held against the binary: its commands and flags, its configuration,
 //! its health check. `deploy/check` shows the rest, where Docker, systemd, helm and promtool are.
 
+use crate::client::{Connection, respond};
 use crate::strait::{Strait, scratch};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -16,7 +17,8 @@ fn strait(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .env_clear()
         .env("HOME", &here)
-        .env("STRAIT_KEY", "sk-strait-deploy-test")
+        .env("STRAIT_LISTEN", "0.0.0.0:8787")
+        .env("STRAIT_MASTER_KEY", "sk-strait-deploy-test")
         .env("DEEPSEEK_API_KEY", "sk-deepseek-deploy-test")
         .current_dir(&here)
         .output()
@@ -105,14 +107,13 @@ fn block(text: &str, key: &str) -> String {
 
 #[test]
 fn every_configuration_is_good() {
-    let chart = block(&text("helm/strait/values.yaml"), "config");
     for (name, toml) in [
-        ("docker", text("docker/strait.toml")),
+        ("image", String::new()),
         (
             "sidecar",
             block(&text("kubernetes/sidecar.yaml"), "strait.toml"),
         ),
-        ("chart", format!("listen = [\"0.0.0.0:8787\"]\n{chart}")),
+        ("chart", block(&text("helm/strait/values.yaml"), "config")),
     ] {
         let file = scratch("deploy").join(format!("{name}.toml"));
         std::fs::write(&file, toml).unwrap();
@@ -184,7 +185,7 @@ fn health_is_an_exit_code() {
     let socket = scratch("health").join("strait.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let answering = std::thread::spawn(move || {
-        for status in ["200 OK", "503 Service Unavailable"] {
+        for status in ["200 OK", "400 Bad Request", "503 Service Unavailable"] {
             let (mut client, _) = listener.accept().unwrap();
             let mut head = [0; 256];
             let count = client.read(&mut head).unwrap();
@@ -194,7 +195,50 @@ fn health_is_an_exit_code() {
     });
     let url = format!("unix:{}", socket.display());
     assert_eq!(ask(&url).0, 0);
+    assert_eq!(ask(&url).0, 0);
     let (code, said) = ask(&url);
     assert!(code == 1 && said.contains("503"), "{said}");
     answering.join().unwrap();
+}
+
+/// The families of metrics that a text names, without what a counter or a histogram adds.
+fn families(text: &str) -> BTreeSet<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = text
+        .split(|c| !word(c))
+        .filter(|w| w.starts_with("strait_"));
+    names
+        .map(|name| {
+            let ends = ["_bucket", "_count", "_sum", "_total"];
+            let end = ends.iter().find_map(|end| name.strip_suffix(end));
+            end.unwrap_or(name).to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn every_metric_exists() {
+    let more = "[metrics]\npublic = true\n[retry]\nattempts = 1\n[models]\n\"m\" = \"mock/m\"\n";
+    let strait = Strait::with("openai-compatible", "http://127.0.0.1:9/v1", "epoll", more);
+    // A breaker counts from the first failure on.
+    assert_eq!(
+        respond(strait.address, &json!({"model": "m", "input": "hi"})).status,
+        502
+    );
+    let mut connection = Connection::open(strait.address);
+    connection.send("GET /metrics HTTP/1.1\r\nhost: s\r\n\r\n");
+    let answer = connection.answer();
+    assert_eq!(answer.status, 200);
+    let body = String::from_utf8(answer.body).unwrap();
+    let types = body.lines().filter_map(|l| l.strip_prefix("# TYPE "));
+    let there = families(&types.collect::<Vec<_>>().join("\n"));
+    for name in ["grafana/strait.json", "prometheus/strait.rules.yml"] {
+        let wanted = families(&text(name));
+        assert!(wanted.len() > 3, "{name}: {wanted:?}");
+        // The audit counts nothing yet.
+        let audit = |name: &&String| name.starts_with("strait_audit_");
+        let missing = wanted.difference(&there).filter(|name| !audit(name));
+        let missing: Vec<_> = missing.collect();
+        assert!(missing.is_empty(), "{name}: {missing:?} of {there:?}");
+    }
 }
