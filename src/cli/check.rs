@@ -52,6 +52,9 @@ fn print(snapshot: &Snapshot) {
             origin.port,
             provider.path_prefix
         );
+        if let Some(proxy) = &origin.proxy {
+            say!("           through the proxy {proxy} ({})", proxy.named_by);
+        }
         for own in &provider.keys {
             say!("           key {}", mask(own.key.expose()));
         }

@@ -43,6 +43,7 @@ pub struct ProviderDraft {
     pub api_keys: Vec<String>,
     pub auth_file: Option<String>,
     pub token_url: Option<String>,
+    pub proxy: Option<String>,
     #[serde(rename = "override")]
     pub overrides: Table,
 }

@@ -220,7 +220,9 @@ impl Loader<'_> {
         let written: Vec<&String> = own.api_key.iter().chain(&own.api_keys).collect();
         let keys = self.api_keys(at, &path, &written, &profile.key_env)?;
         let login = self.login(at, &path, &profile, own)?;
-        self.build(at, name, profile, &base_url, keys, login)
+        let mut provider = self.build(at, name, profile, &base_url, keys, login)?;
+        self.through(at, own.proxy.as_deref(), &mut provider)?;
+        Ok(provider)
     }
 
     fn build(
@@ -279,7 +281,8 @@ impl Loader<'_> {
                 || url.is_some() && (!keys.is_empty() || profile.key_optional);
             if wanted {
                 let url = url.unwrap_or(profile.base_url.clone());
-                let provider = self.build(0, name, profile, &url, keys, None)?;
+                let mut provider = self.build(0, name, profile, &url, keys, None)?;
+                self.through(0, None, &mut provider)?;
                 providers.insert((*name).to_owned(), Arc::new(provider));
             }
         }
@@ -400,6 +403,7 @@ pub fn parse_url(url: &str) -> Result<(Origin, String), &'static str> {
         tls,
         host: host.to_ascii_lowercase(),
         port,
+        proxy: None,
     };
     Ok((origin, path.trim_end_matches('/').to_owned()))
 }

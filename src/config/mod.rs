@@ -7,6 +7,7 @@ mod listen;
 mod load;
 mod login;
 mod metrics;
+mod proxy;
 mod routing;
 #[cfg(test)]
 mod routing_tests;
@@ -20,6 +21,7 @@ pub use listen::Listen;
 pub use load::{ConfigError, from_env, parse};
 pub use login::login_file;
 pub use metrics::Metrics;
+pub use proxy::{Protocol, Proxy};
 pub use routing::{ApiKey, Retry};
 pub use store::{Database, Place, Store, runtime_directories};
 pub use tls::{ClientCertificates, Tls};
@@ -37,7 +39,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a provider listens.
+/// Where a provider listens, and what is between.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Origin {
     /// `https`.
@@ -46,6 +48,8 @@ pub struct Origin {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// What connections to it go through.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 /// A provider, ready to be asked.

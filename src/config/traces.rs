@@ -2,6 +2,7 @@
 
 use super::Origin;
 use super::load::{ConfigError, Loader, parse_url};
+use super::proxy::of_environment;
 use crate::auth::secret::Secret;
 use serde::Deserialize;
 use toml::Spanned;
@@ -95,10 +96,11 @@ impl Loader<'_> {
                 }
             }
         };
-        let (origin, path) = parse_url(&url).map_err(|what| {
+        let (mut origin, path) = parse_url(&url).map_err(|what| {
             let mend = "write it like \"http://127.0.0.1:4318/v1/traces\".";
             self.error(at, key, format!("{url:?} {what}."), mend)
         })?;
+        origin.proxy = of_environment(self.env, &origin)?;
         let service = draft.service.clone().or_else(|| var("OTEL_SERVICE_NAME"));
         let headers = match var("OTEL_EXPORTER_OTLP_TRACES_HEADERS") {
             Some(own) => ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", own),
@@ -163,7 +165,7 @@ impl Loader<'_> {
     }
 }
 
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -22,6 +22,7 @@ mod prepare;
 mod request_id;
 mod stored;
 mod trace;
+pub mod tunnel;
 pub mod upstream;
 
 #[cfg(test)]

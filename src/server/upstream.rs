@@ -5,8 +5,9 @@ use super::meter::Counted;
 use super::resolve::Cache;
 use super::tls::Session;
 use super::wire::{self, Control, Local, Reader, Writer};
-use crate::config::Origin;
+use crate::config::{Origin, Protocol, Proxy};
 use crate::ledger::metrics::Core;
+use crate::route::tunnel::{Step, Tunnel};
 use bytes::Bytes;
 use monoio::net::TcpStream;
 use rustls::ClientConfig;
@@ -167,6 +168,28 @@ impl Upstream {
         self.is_idle() && self.control.is_quiet()
     }
 
+    /// Has `proxy` lead the connection to `host`.
+    async fn tunnel(&mut self, proxy: &Proxy, host: &str) -> Result<(), String> {
+        let (mut tunnel, mut words) = Tunnel::new(proxy, host, self.origin.port);
+        let mut writer = self.writer.take().ok_or("not connected")?;
+        loop {
+            if !words.is_empty() {
+                let written = wire::write_all(&mut writer, words.into()).await;
+                written.map_err(|e| phrase(&e))?;
+            }
+            let read = poll_fn(|cx| self.reader.poll_read(cx)).await;
+            if read.map_err(|e| phrase(&e))? == 0 {
+                return Err("it closed the connection".to_owned());
+            }
+            match tunnel.receive(self.reader.bytes())? {
+                Step::Open => break,
+                Step::Send(more) => words = more,
+            }
+        }
+        self.writer = Some(writer);
+        Ok(())
+    }
+
     async fn handshake(&mut self, config: Arc<ClientConfig>) -> Result<(), String> {
         let mut session = Box::new(Session::client(config, &self.origin.host)?);
         let mut writer = self.writer.take().ok_or("not connected")?;
@@ -209,14 +232,17 @@ impl Drop for Upstream {
     }
 }
 
-/// Connects to `origin`, TLS included, within `limit`.
+/// Connects to `origin`, its proxy and TLS included, within `limit`.
 pub(super) async fn connect(
     origin: Origin,
     cache: Rc<Cache>,
     tls: Arc<ClientConfig>,
     limit: Duration,
 ) -> Result<Upstream, String> {
-    let name = format!("{}:{}", origin.host, origin.port);
+    let mut name = format!("{}:{}", origin.host, origin.port);
+    if let Some(proxy) = &origin.proxy {
+        name = format!("{name} through the proxy {proxy} ({})", proxy.named_by);
+    }
     match monoio::time::timeout(limit, try_connect(origin, cache, tls)).await {
         Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(why)) => Err(format!("{name}: {why}")),
@@ -229,13 +255,26 @@ async fn try_connect(
     cache: Rc<Cache>,
     tls: Arc<ClientConfig>,
 ) -> Result<Upstream, String> {
-    let addresses = cache
-        .resolve(&origin.host)
-        .await
-        .map_err(|why| why.to_string())?;
-    let stream = first_to_answer(&addresses, origin.port).await?;
+    let proxy = origin.proxy.clone();
+    let (host, port) = match &proxy {
+        Some(proxy) => (&proxy.host, proxy.port),
+        None => (&origin.host, origin.port),
+    };
+    let addresses = cache.resolve(host).await.map_err(|why| why.to_string())?;
+    let stream = first_to_answer(&addresses, port).await?;
     let secure = origin.tls;
     let mut upstream = Upstream::new(origin, stream);
+    if let Some(proxy) = &proxy {
+        let host = match proxy.protocol {
+            Protocol::Http | Protocol::Socks5h => upstream.origin.host.clone(),
+            Protocol::Socks5 => {
+                let found = cache.resolve(&upstream.origin.host).await;
+                let found = found.map_err(|why| why.to_string())?;
+                found.first().ok_or("no address")?.to_string()
+            }
+        };
+        upstream.tunnel(proxy, &host).await?;
+    }
     if secure {
         upstream.handshake(tls).await?;
     }

@@ -28,6 +28,7 @@ mod passthrough;
 mod provider;
 mod providers;
 mod providers_clients;
+mod proxy;
 mod references;
 mod reverse;
 mod sdk;

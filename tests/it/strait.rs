@@ -47,20 +47,32 @@ impl Strait {
 
     /// Starts Strait with further top-level keys.
     pub fn start_with_top(top: &str, url: &str, driver: &str) -> Strait {
-        Self::run(
-            top,
-            "openai-compatible",
-            url,
-            driver,
-            "[models]\n\"*\" = \"mock/*\"\n",
-        )
+        Self::start_in(&[], top, url, driver, "[models]\n\"*\" = \"mock/*\"\n")
+    }
+
+    /// The same with variables in its environment, and `more` behind its provider.
+    pub fn start_in(
+        variables: &[(&str, &str)],
+        top: &str,
+        url: &str,
+        driver: &str,
+        more: &str,
+    ) -> Strait {
+        Self::run(variables, top, "openai-compatible", url, driver, more)
     }
 
     pub fn with(profile: &str, url: &str, driver: &str, more: &str) -> Strait {
-        Self::run("", profile, url, driver, more)
+        Self::run(&[], "", profile, url, driver, more)
     }
 
-    fn run(top: &str, profile: &str, url: &str, driver: &str, more: &str) -> Strait {
+    fn run(
+        variables: &[(&str, &str)],
+        top: &str,
+        profile: &str,
+        url: &str,
+        driver: &str,
+        more: &str,
+    ) -> Strait {
         // What a failure comes to is seen at the first, but where trying again is the subject.
         let retry = match more.contains("[retry]") {
             true => "",
@@ -69,7 +81,7 @@ impl Strait {
         let text = format!(
             "{top}listen = [\"127.0.0.1:0\"]\nworkers = 1\n{retry}[providers.mock]\nprofile = \"{profile}\"\nbase_url = \"{url}\"\napi_key = \"sk-test-provider-key\"\n{more}"
         );
-        Self::launch(&text, driver, &[])
+        Self::launch(&text, driver, variables)
     }
 
     /// Starts Strait with this configuration and these variables of the environment.

@@ -10,10 +10,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+/// The names that it can be asked by.
+const NAMES: [&str; 2] = ["localhost", "provider.test"];
+
 /// A server that answers every request on a connection with the same body; and the certificate
 /// that vouches for it.
 pub fn serve(media: &'static str, body: String) -> (SocketAddr, String) {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certified = rcgen::generate_simple_self_signed(NAMES.map(str::to_owned)).unwrap();
     let certificate = CertificateDer::from(certified.cert.der().to_vec());
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let config =
