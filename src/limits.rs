@@ -96,6 +96,14 @@ pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 pub const UPSTREAM_IDLE_MAX: usize = 128;
 /// Most pairs of provider and model that a worker counts apart; what is beyond is counted together.
 pub const METRICS_TARGETS_MAX: usize = 256;
+/// Most exchanges that wait to be sent to a collector of traces; what is beyond is lost and counted.
+pub const TRACES_QUEUE_MAX: usize = 2048;
+/// Most exchanges in one request to a collector.
+pub const TRACES_BATCH_MAX: usize = 256;
+/// How long the first exchange of a batch waits for others.
+pub const TRACES_EVERY: Duration = Duration::from_secs(1);
+/// For a collector to be reached, and again to answer.
+pub const TRACES_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a login's credential, refresh included: longer than its parts below together.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long another process may hold the lock of a login that has to be refreshed.

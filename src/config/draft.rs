@@ -2,6 +2,7 @@
 
 use super::admin::AdminDraft;
 use super::keys::KeyDraft;
+use super::log::LogDraft;
 use super::metrics::Metrics;
 use super::routing::{BreakerDraft, ChainDraft, RetryDraft};
 use super::store::StoreDraft;
@@ -26,6 +27,7 @@ pub struct Draft {
     pub timeouts: TimeoutsDraft,
     pub ca_file: Option<Spanned<String>>,
     pub websocket: Option<bool>,
+    pub log: LogDraft,
     pub metrics: Metrics,
     pub store: StoreDraft,
     pub traces: TracesDraft,

@@ -170,6 +170,7 @@ impl Loader<'_> {
             timeouts,
             ca_file,
             websocket: draft.websocket.unwrap_or(true),
+            log_format: self.log_format(&draft.log)?,
             metrics: draft.metrics,
             store: self.store(&draft.store)?,
             traces: self.traces(&draft.traces)?,

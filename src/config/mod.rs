@@ -5,6 +5,7 @@ mod draft;
 mod keys;
 mod listen;
 mod load;
+mod log;
 mod login;
 mod metrics;
 mod proxy;
@@ -19,6 +20,7 @@ pub use admin::Admin;
 pub use keys::{ClientKey, Digest, Refused};
 pub use listen::Listen;
 pub use load::{ConfigError, from_env, parse};
+pub use log::LogFormat;
 pub use login::login_file;
 pub use metrics::Metrics;
 pub use proxy::{Protocol, Proxy};
@@ -136,6 +138,8 @@ pub struct Snapshot {
     pub ca_file: Option<PathBuf>,
     /// Whether `GET /v1/responses` may become a WebSocket; else it is a 426.
     pub websocket: bool,
+    /// How the log is written.
+    pub log_format: LogFormat,
     /// What is counted.
     pub metrics: Metrics,
     /// Where responses are kept.
@@ -188,6 +192,7 @@ impl Snapshot {
             },
             ca_file: None,
             websocket: true,
+            log_format: LogFormat::default(),
             metrics: Metrics::default(),
             store: Store::none(),
             traces: None,

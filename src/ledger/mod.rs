@@ -7,7 +7,9 @@ pub mod health;
 pub mod live;
 #[cfg(test)]
 mod live_tests;
+pub mod log;
 pub mod metrics;
+pub mod otlp;
 pub mod record;
 pub mod span;
 pub mod stored;

@@ -154,6 +154,14 @@ impl Record {
         line.extend_from_slice(self.outcome.as_bytes());
         let ms = self.took.as_millis().try_into().unwrap_or(u64::MAX);
         number(&mut line, " ms=", ms);
+        line.extend_from_slice(b" id=");
+        line.extend_from_slice(self.id.as_bytes());
+        if let Some(trace) = &self.trace {
+            let mut id = String::with_capacity(32);
+            write::hex(&mut id, &trace.id.0);
+            line.extend_from_slice(b" trace=");
+            line.extend_from_slice(id.as_bytes());
+        }
         number(&mut line, " attempts=", self.tries.len() as u64);
         text(&mut line, " model=", &self.model);
         if let Some(last) = self.tries.last() {

@@ -218,6 +218,7 @@ fn mistake(name: &str, path: &Path, why: &str, mend: &str) -> String {
 mod tests {
     use super::super::journal::{self, Level};
     use super::*;
+    use crate::config::LogFormat;
     use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
     use std::path::PathBuf;
 
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_changes_is_read_and_what_is_broken_changes_nothing() {
-        let (journal, _writer) = journal::start(Level::Off).unwrap();
+        let (journal, _writer) = journal::start(Level::Off, LogFormat::Text).unwrap();
         let files = Files::new("refresh");
         let (first, second) = (issue(), issue());
         files.write(&first);

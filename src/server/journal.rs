@@ -1,12 +1,16 @@
 //! The log: lines to standard error, written by a thread of their own so that a slow terminal
 //! or a full pipe never stops a worker.
 
+use crate::config::LogFormat;
+use crate::ledger::log;
+use crate::ledger::record::Record;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::UtcDateTime;
 
 /// Lines held back while standard error is slow; beyond it they are dropped and counted.
 const LINES_MAX: usize = 4096;
@@ -41,6 +45,7 @@ impl Level {
 #[derive(Clone)]
 pub(super) struct Journal {
     level: Level,
+    format: LogFormat,
     lines: SyncSender<Option<String>>,
     dropped: Arc<AtomicU64>,
 }
@@ -54,15 +59,16 @@ pub(super) struct Writer {
 }
 
 /// Starts the log.
-pub(super) fn start(level: Level) -> std::io::Result<(Journal, Writer)> {
+pub(super) fn start(level: Level, format: LogFormat) -> std::io::Result<(Journal, Writer)> {
     let (lines, receiver) = sync_channel(LINES_MAX);
     let dropped = Arc::new(AtomicU64::new(0));
     let count = dropped.clone();
     let thread = std::thread::Builder::new()
         .name("strait-log".to_owned())
-        .spawn(move || write_lines(&receiver, &count, &mut std::io::stderr()))?;
+        .spawn(move || write_lines(&receiver, &count, format, &mut std::io::stderr()))?;
     let journal = Journal {
         level,
+        format,
         lines: lines.clone(),
         dropped,
     };
@@ -75,14 +81,22 @@ impl Journal {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Logs an exchange that is over, at level info.
+    pub(super) fn exchange(&self, record: &Record) {
+        self.log(Level::Info, || match self.format {
+            LogFormat::Text => record.line(),
+            LogFormat::Json => log::exchange(&timestamp(), record),
+        });
+    }
+
     /// Logs `line()` at level info.
     pub(super) fn info(&self, line: impl FnOnce() -> String) {
-        self.log(Level::Info, line);
+        self.log(Level::Info, || shown(self.format, "info", line()));
     }
 
     /// Logs `line()` at level debug.
     pub(super) fn debug(&self, line: impl FnOnce() -> String) {
-        self.log(Level::Debug, line);
+        self.log(Level::Debug, || shown(self.format, "debug", line()));
     }
 
     fn log(&self, level: Level, line: impl FnOnce() -> String) {
@@ -90,6 +104,27 @@ impl Journal {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// A line about anything but an exchange.
+pub(super) fn shown(format: LogFormat, level: &str, line: String) -> String {
+    match format {
+        LogFormat::Text => line,
+        LogFormat::Json => log::message(&timestamp(), level, &line),
+    }
+}
+
+/// Now, in RFC 3339.
+fn timestamp() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
+    // The years of the type are far away.
+    let now = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
+    let (hour, minute, second) = now.as_hms();
+    let milli = since.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 impl Writer {
@@ -100,7 +135,12 @@ impl Writer {
     }
 }
 
-fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut dyn Write) {
+fn write_lines(
+    lines: &Receiver<Option<String>>,
+    dropped: &AtomicU64,
+    format: LogFormat,
+    out: &mut dyn Write,
+) {
     let mut batch = Vec::new();
     let mut open = true;
     let mut told = 0;
@@ -123,10 +163,8 @@ fn write_lines(lines: &Receiver<Option<String>>, dropped: &AtomicU64, out: &mut 
         let all = dropped.load(Ordering::Relaxed);
         let lost = all - std::mem::replace(&mut told, all);
         if lost > 0 {
-            push(
-                &mut batch,
-                &format!("log: {lost} lines dropped, standard error is slow"),
-            );
+            let line = format!("log: {lost} lines dropped, standard error is slow");
+            push(&mut batch, &shown(format, "info", line));
         }
         let _ = out.write_all(&batch);
         batch.clear();
@@ -159,7 +197,7 @@ mod tests {
         sender.send(Some("c".to_owned())).unwrap();
         sender.send(None).unwrap();
         let mut out = Vec::new();
-        write_lines(&receiver, &AtomicU64::new(3), &mut out);
+        write_lines(&receiver, &AtomicU64::new(3), LogFormat::Text, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("a b\nc\nlog: 3 lines dropped"), "{text}");
     }

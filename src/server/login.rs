@@ -6,9 +6,9 @@
 //! so does this, and where Codex was first all the same, what it wrote is waited for.
 
 mod file;
-mod refresh;
 
 use super::journal::Journal;
+use super::post::Post;
 use super::resolve::Resolver;
 use super::wire::Local;
 use crate::auth::chatgpt::{AuthFile, Credential, Freshness, Reason, RefreshError, read_answer};
@@ -19,7 +19,6 @@ use crate::limits;
 use crate::route::exchange::Ask;
 use file::Replacement;
 use futures_channel::oneshot;
-use refresh::Post;
 use rustls::ClientConfig;
 use std::io;
 use std::sync::Arc;
@@ -234,6 +233,15 @@ impl Keeper {
         result.map_err(|(error, _)| error)
     }
 
+    /// Asks the token server.
+    fn ask(&self, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+        let Login { origin, path, .. } = &*self.login;
+        let agent = concat!("strait/", env!("CARGO_PKG_VERSION"));
+        let fields = [("originator", "strait"), ("user-agent", agent)];
+        let limit = limits::LOGIN_REFRESH_TIMEOUT;
+        self.post.send(origin, path, &fields, body, limit)
+    }
+
     /// The error says until when it is the answer.
     fn refresh_locked(
         &mut self,
@@ -258,7 +266,7 @@ impl Keeper {
         };
         // Before the token is spent, so that what is given for it can be kept.
         let replacement = Replacement::begin(&path).map_err(|e| (unwritable(&e), soon()))?;
-        let (status, answer) = self.post.send(&self.login, &asked).map_err(|e| later(&e))?;
+        let (status, answer) = self.ask(&asked).map_err(|e| later(&e))?;
         let tokens = match read_answer(status, &answer) {
             Ok(tokens) => tokens,
             Err(RefreshError::Unavailable(why)) => return Err(later(&why)),

@@ -15,6 +15,7 @@ mod cold;
 mod control;
 mod downstream;
 mod driver;
+mod export;
 mod given;
 mod guard;
 mod handshake;
@@ -25,6 +26,7 @@ mod meter;
 mod notify;
 mod operator;
 mod pool;
+mod post;
 mod relay;
 
 mod resolve;
@@ -47,6 +49,7 @@ use crate::config::{Listen, Snapshot};
 use crate::ledger::metrics::Core;
 use control::{Ask, Control, Predecessor};
 use driver::phrase;
+use export::Exporter;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
 use listener::Listener;
@@ -244,6 +247,7 @@ struct Server {
     logins: Logins,
     keeping: Keeping,
     operator: operator::Desk,
+    exporter: Option<Exporter>,
     journal: Journal,
     writer: journal::Writer,
 }
@@ -261,15 +265,18 @@ impl Server {
         may_be_open(&listeners, &snapshot)?;
         let system = |e: std::io::Error| ServerError::System(format!("threads: {}", phrase(&e)));
         let resolver = resolve::Resolver::start().map_err(system)?;
-        let (journal, writer) = journal::start(Level::from_env()).map_err(system)?;
+        let (journal, writer) =
+            journal::start(Level::from_env(), snapshot.log_format).map_err(system)?;
         let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
+        let exporter = Exporter::start(&snapshot, &resolver, &journal)?;
         let mut logins = Logins::new(resolver.clone(), journal.clone());
         let settings = Settings::new(snapshot, &mut logins, None, &journal)?;
         let settings = Arc::new(settings);
 
         let enabled = settings.snapshot.metrics.enabled;
         let cores: Vec<_> = (0..count).map(|_| Arc::<Core>::default()).collect();
-        let scraper = Arc::new(Scraper::new(cores.clone(), &journal));
+        let traces = exporter.as_ref().map(Exporter::desk);
+        let scraper = Arc::new(Scraper::new(cores.clone(), &journal, traces.clone()));
         let operator = operator::Desk::new(scraper.clone(), &journal);
 
         let cpus = worker::cpus();
@@ -286,6 +293,7 @@ impl Server {
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
                 core: enabled.then(|| core.clone()),
+                traces: traces.clone(),
                 driver: options.driver,
                 // More workers than CPUs: the scheduler knows better.
                 cpu: if count <= cpus.len() {
@@ -323,6 +331,7 @@ impl Server {
             logins,
             keeping,
             operator,
+            exporter,
             journal,
             writer,
         })
@@ -388,8 +397,10 @@ impl Server {
             self.workers.len()
         );
         let version = env!("CARGO_PKG_VERSION");
+        let format = self.settings.snapshot.log_format;
+        let shown = journal::shown(format, "info", format!("strait {version} {line}"));
         // A closed standard error is no reason not to serve.
-        let _ = std::io::stderr().write_all(format!("strait {version} {line}\n").as_bytes());
+        let _ = std::io::stderr().write_all(format!("{shown}\n").as_bytes());
         self.notify.ready(&line);
     }
 
@@ -504,6 +515,9 @@ impl Server {
         self.logins.finish();
         self.keeping.finish();
         self.operator.finish();
+        if let Some(exporter) = self.exporter {
+            exporter.finish();
+        }
         self.journal.info(|| "stopped".to_owned());
         self.writer.finish();
         if crashed {

@@ -1,6 +1,7 @@
 //! What only the shell can measure, when somebody asks for the numbers.
 
 use super::driver::DriverKind;
+use super::export;
 use super::journal::Journal;
 use crate::config::Snapshot;
 use crate::ledger::breaker::State;
@@ -14,6 +15,7 @@ pub(super) struct Scraper {
     /// One for each worker.
     pub(super) cores: Vec<Arc<Core>>,
     journal: Journal,
+    traces: Option<export::Desk>,
     /// `io_uring` or `epoll`, once the workers have started.
     driver: OnceLock<&'static str>,
     /// In Unix seconds.
@@ -22,11 +24,16 @@ pub(super) struct Scraper {
 
 impl Scraper {
     /// The process begins now.
-    pub(super) fn new(cores: Vec<Arc<Core>>, journal: &Journal) -> Self {
+    pub(super) fn new(
+        cores: Vec<Arc<Core>>,
+        journal: &Journal,
+        traces: Option<export::Desk>,
+    ) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Scraper {
             cores,
             journal: journal.clone(),
+            traces,
             driver: OnceLock::new(),
             started_s: since.unwrap_or_default().as_secs_f64(),
         }
@@ -71,6 +78,9 @@ impl Scraper {
             help,
             Some(self.journal.dropped()),
         );
+        let help = "Traced exchanges that the collector did not get.";
+        let lost = self.traces.as_ref().map(export::Desk::lost);
+        add("strait_traces_dropped", true, help, lost);
         let help = "Memory of the process that is in RAM.";
         add(
             "strait_resident_memory_bytes",

@@ -61,10 +61,7 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
         ("listen", running.listen == next.listen),
         ("workers", running.workers == next.workers),
         ("store", running.store == next.store),
-        (
-            "metrics.enabled",
-            running.metrics.enabled == next.metrics.enabled,
-        ),
+        ("log.format", running.log_format == next.log_format),
         ("traces", running.traces == next.traces),
         (
             "metrics.enabled",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::secret::SealKey;
-use crate::config::{Admin, Metrics, Retry, Store, Timeouts};
+use crate::config::{Admin, LogFormat, Metrics, Retry, Store, Timeouts};
 use crate::ledger::breaker::Policy;
 use crate::limits;
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ pub(super) fn snapshot() -> Snapshot {
         },
         ca_file: None,
         websocket: true,
+        log_format: LogFormat::default(),
         metrics: Metrics::default(),
         store: Store::none(),
         traces: None,

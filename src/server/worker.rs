@@ -4,6 +4,7 @@ use super::Event;
 use super::accept::Intake;
 use super::buffers::Buffers;
 use super::driver::{self, DriverKind, phrase};
+use super::export;
 use super::guard::CatchUnwind;
 use super::journal::Journal;
 use super::listener::Port;
@@ -83,6 +84,8 @@ pub(super) struct Worker {
     pub(super) in_flight: InFlight,
     /// What is counted; `None` where nothing is.
     pub(super) core: Option<Arc<Core>>,
+    /// Where what is traced is left; `None` where nothing is.
+    traces: Option<export::Desk>,
     pub(super) timers: Rc<Timers>,
     pub(super) buffers: Buffers,
     /// A secret of this worker, and how often it was used.
@@ -147,7 +150,10 @@ impl Worker {
             let snapshot = &self.settings().snapshot;
             core.note(&record, |provider, model| snapshot.knows(provider, model));
         }
-        self.journal.info(|| record.line());
+        if let Some(traces) = &self.traces {
+            traces.leave(&record);
+        }
+        self.journal.exchange(&record);
     }
 
     fn enter(&self, stage: Stage) {
@@ -272,6 +278,7 @@ pub(super) struct Seed {
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) core: Option<Arc<Core>>,
+    pub(super) traces: Option<export::Desk>,
     pub(super) driver: Option<DriverKind>,
     /// The CPU to stay on.
     pub(super) cpu: Option<usize>,
@@ -331,6 +338,7 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         journal: seed.journal,
         in_flight: seed.in_flight,
         core: seed.core,
+        traces: seed.traces,
         timers: Rc::default(),
         buffers: Buffers::default(),
         random: (secret(), Cell::new(0)),

@@ -40,6 +40,7 @@ mod stream;
 mod syscalls;
 mod tidy;
 mod tls;
+mod traces;
 mod vectors;
 mod websocket;
 mod websocket_client;

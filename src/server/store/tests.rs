@@ -6,6 +6,7 @@ mod postgres;
 mod suite;
 
 use super::*;
+use crate::config::LogFormat;
 use crate::ledger::stored::{Event, Key, Status, Stored};
 use crate::server::journal::{self, Level};
 use std::path::PathBuf;
@@ -65,7 +66,7 @@ fn usual() -> Terms {
 }
 
 fn start(backend: Box<dyn Backend>, terms: Terms) -> Keeping {
-    let (journal, writer) = journal::start(Level::Off).unwrap();
+    let (journal, writer) = journal::start(Level::Off, LogFormat::Text).unwrap();
     let keeping = Keeping::with(backend, terms.sweep_every, &journal).unwrap();
     writer.finish();
     keeping
@@ -197,7 +198,7 @@ impl Backend for Picky {
 }
 
 fn keeper(waiting: Arc<Waiting>) -> Keeper {
-    let (journal, writer) = journal::start(Level::Off).unwrap();
+    let (journal, writer) = journal::start(Level::Off, LogFormat::Text).unwrap();
     writer.finish();
     Keeper {
         backend: Box::new(Picky { refused: "bad" }),

@@ -1,11 +1,11 @@
-//! The one request of a refresh, in a runtime of its own on the login's thread.
+//! A request whose small answer is wanted whole, in a runtime of its own on a thread that may wait.
 
-use crate::config::Login;
+use super::driver::{self, DriverKind};
+use super::resolve::{Cache, Resolver};
+use super::upstream::{self, Received, Upstream};
+use crate::config::Origin;
 use crate::limits;
 use crate::route::upstream::{self as dialogue, Answer, Piece};
-use crate::server::driver::{self, DriverKind};
-use crate::server::resolve::{Cache, Resolver};
-use crate::server::upstream::{self, Received, Upstream};
 use rustls::ClientConfig;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A status and a body.
 type Said = (u16, Vec<u8>);
 
-/// What a request to the token server needs of the process.
+/// What such a request needs of the process.
 pub(super) struct Post {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) resolver: Resolver,
@@ -24,17 +24,32 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Sends `body` and waits for the whole answer.
-    pub(super) fn send(&self, login: &Login, body: &[u8]) -> Result<Said, String> {
-        // Once in some days: epoll needs no memory to be locked for it.
+    /// Sends `body`, with these further fields, and waits for the whole answer, once connected
+    /// not longer than `limit`.
+    pub(super) fn send(
+        &self,
+        origin: &Origin,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+        limit: Duration,
+    ) -> Result<Said, String> {
+        // Rare: epoll needs no memory to be locked for it.
         let mut built = driver::build(Some(DriverKind::Epoll))?;
         built.runtime.block_on(async {
             let cache = Rc::new(Cache::new(self.resolver.clone()));
             let tls = self.tls.clone();
-            let connected = upstream::connect(login.origin.clone(), cache, tls, self.connect);
+            let connected = upstream::connect(origin.clone(), cache, tls, self.connect);
             let mut upstream = connected.await?;
-            let limit = limits::LOGIN_REFRESH_TIMEOUT;
-            match monoio::time::timeout(limit, exchange(&mut upstream, login, body)).await {
+            let request = dialogue::post(origin, &[path], false, body, |out| {
+                for part in fields
+                    .iter()
+                    .flat_map(|(name, value)| ["\r\n", *name, ": ", *value])
+                {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            });
+            match monoio::time::timeout(limit, exchange(&mut upstream, request)).await {
                 Ok(said) => said,
                 Err(_) => Err(format!("no answer within {limit:?}")),
             }
@@ -42,14 +57,7 @@ impl Post {
     }
 }
 
-async fn exchange(upstream: &mut Upstream, login: &Login, body: &[u8]) -> Result<Said, String> {
-    let agent = concat!(
-        "\r\noriginator: strait\r\nuser-agent: strait/",
-        env!("CARGO_PKG_VERSION")
-    );
-    let request = dialogue::post(&login.origin, &[&login.path], false, body, |out| {
-        out.extend_from_slice(agent.as_bytes());
-    });
+async fn exchange(upstream: &mut Upstream, request: Vec<u8>) -> Result<Said, String> {
     upstream.send(request.into())?;
     poll_fn(|cx| upstream.poll_sent(cx)).await?;
     let mut answer = Answer::new();
