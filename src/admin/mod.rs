@@ -5,14 +5,21 @@
 //! pages load nothing from elsewhere and hold no script of their own, so that even what slipped
 //! through could not run.
 
+mod api;
 mod assets;
+mod filter;
+mod known;
 mod pages;
+mod plot;
 mod query;
 mod reply;
 mod session;
+mod talk;
 
 use crate::error::{Error, Kind, Source};
 use crate::route::operator::{Ask, Pass, Reply};
+use api::Asked;
+pub use known::Known;
 use query::Query;
 use session::{Refused, Sessions};
 use std::time::Instant;
@@ -33,7 +40,7 @@ struct Viewer {
 
 impl Dashboard {
     /// Answers one question.
-    pub fn answer(&mut self, ask: &Ask, now: Instant) -> Reply {
+    pub fn answer(&mut self, ask: &Ask, known: &mut dyn Known, now: Instant) -> Reply {
         let path = match ask.head.path.trim_end_matches('/') {
             "" => "/admin",
             path => path,
@@ -50,7 +57,17 @@ impl Dashboard {
             _ => {}
         }
         match self.viewer(ask, now) {
-            Some(viewer) => pages::answer(path, &query, ask, &viewer),
+            Some(_) if is_api(path) => {
+                let asked = Asked {
+                    path,
+                    query: &query,
+                    snapshot: &ask.snapshot,
+                    unix_s: ask.unix_s,
+                    now,
+                };
+                api::answer(&asked, known)
+            }
+            Some(viewer) => pages::answer(path, &query, ask, &viewer, known, now),
             None if is_api(path) => {
                 let message = "Present an admin key as a bearer token, or sign in at /admin.";
                 reply::error(&Error::new(Source::Downstream, Kind::InvalidKey, message))
@@ -123,5 +140,7 @@ fn is_api(path: &str) -> bool {
     path == "/admin/api" || path.starts_with("/admin/api/")
 }
 
+#[cfg(test)]
+mod api_tests;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,19 @@ impl Query {
             false => format!("{path}?{query}"),
         }
     }
+
+    /// The same pairs under a path, one of them changed, or taken away by an empty value.
+    pub(super) fn link_with(&self, path: &str, name: &str, value: &str) -> String {
+        let mut pairs: Vec<(&str, &str)> = self.0.iter().map(|(n, v)| (&**n, &**v)).collect();
+        pairs.retain(|(own, _)| *own != name);
+        pairs.push((name, value));
+        Query::link(path, &pairs)
+    }
+
+    /// Whether any pair has a value.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.iter().any(|(_, value)| !value.trim().is_empty())
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +52,8 @@ mod tests {
         assert_eq!(query.get("q"), "a b&c=\"d\" é");
         assert_eq!((query.get("k"), query.get("none")), ("+%", ""));
         assert_eq!(Query::link("/a", &[("q", "")]), "/a");
+        assert_eq!(query.link_with("/a", "q", "x"), "/a?k=%2B%25&q=x");
+        assert!(query.is_set() && !Query::of("q=+").is_set());
         assert_eq!(Query::of("q=%ff%").get("q"), "\u{fffd}%");
     }
 }

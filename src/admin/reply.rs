@@ -43,6 +43,15 @@ pub(super) fn html(status: u16, page: maud::Markup) -> Reply {
     of(status, HTML, page.into_string().into_bytes())
 }
 
+pub(super) fn json(body: &impl serde::Serialize) -> Reply {
+    // Of our own types, which all have a form in JSON.
+    of(
+        200,
+        "application/json",
+        serde_json::to_vec(body).unwrap_or_default(),
+    )
+}
+
 pub(super) fn error(error: &Error) -> Reply {
     of(error.status(), "application/json", error.body())
 }

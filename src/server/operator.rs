@@ -1,6 +1,8 @@
 //! The operators' thread: it answers what is asked on their paths, so that no worker waits for a
 //! page to be made or an audit to be searched. It starts with the first question.
 
+mod sources;
+
 use super::journal::Journal;
 use super::scrape::Scraper;
 use super::wire::Local;
@@ -8,6 +10,7 @@ use crate::admin::Dashboard;
 use crate::limits;
 use crate::route::operator::{Ask, METRICS, Reply};
 use futures_channel::oneshot;
+use sources::Sources;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -104,7 +107,12 @@ fn run(questions: &Receiver<Option<Question>>, scraper: &Scraper, journal: &Jour
         let path = ask.head.path.clone();
         let reply = catch_unwind(AssertUnwindSafe(|| match path.as_str() {
             METRICS => scraper.answer(&ask),
-            _ => dashboard.answer(&ask, Instant::now()),
+            _ => {
+                let mut sources = Sources {
+                    cores: &scraper.cores,
+                };
+                dashboard.answer(&ask, &mut sources, Instant::now())
+            }
         }));
         match reply {
             Ok(reply) => {

@@ -62,6 +62,20 @@
     opener.addEventListener("click", help);
   }
 
+  // Times of the reader's own place, where the server knows only those of UTC.
+  const localise = (within) => {
+    const two = (n) => String(n).padStart(2, "0");
+    const today = new Date().toDateString();
+    for (const time of within.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+      const clock = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+      time.title = time.textContent;
+      time.textContent = at.toDateString() === today ? clock : `${day} ${clock}`;
+    }
+  };
+  localise(document);
+
   // The page is fetched again as a whole; only what changes is put in its place.
   const live = document.querySelector("[data-refresh]");
   if (live) {
@@ -76,7 +90,10 @@
             const page = new DOMParser().parseFromString(await answer.text(), "text/html");
             const fresh = page.querySelector("[data-refresh]");
             const at = document.activeElement && document.activeElement.getAttribute("href");
-            if (fresh) live.replaceChildren(...fresh.childNodes);
+            if (fresh) {
+              live.replaceChildren(...fresh.childNodes);
+              localise(live);
+            }
             if (at && !document.activeElement.getAttribute("href")) {
               const again = live.querySelector(`a[href="${CSS.escape(at)}"]`);
               if (again) again.focus({ preventScroll: true });

@@ -7,15 +7,23 @@ use maud::{DOCTYPE, Markup, html};
 /// A page's place in the navigation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
+    Audit,
+    Keys,
     Models,
     Nowhere,
+    Now,
     Providers,
+    Usage,
 }
 
 /// Where one can go: the place, its path, its name, and the key behind `g`.
-const PLACES: [(Place, &str, &str, &str); 2] = [
+const PLACES: [(Place, &str, &str, &str); 6] = [
+    (Place::Now, "/admin", "Now", "n"),
+    (Place::Audit, "/admin/audit", "Audit", "a"),
+    (Place::Usage, "/admin/usage", "Usage", "u"),
     (Place::Providers, "/admin/providers", "Providers", "p"),
     (Place::Models, "/admin/models", "Models", "m"),
+    (Place::Keys, "/admin/keys", "Keys", "k"),
 ];
 
 /// A page for somebody signed in.

@@ -18,7 +18,7 @@ pub(super) fn show(snapshot: &Snapshot) -> Markup {
                         @for (i, target) in chain.iter().enumerate() {
                             tr {
                                 @if i == 0 { th.mono scope="row" rowspan=(chain.len()) { @if alias == "*" { "* " span.soft { "any other name" } } @else { (alias) } } }
-                                td.mono { @if i > 0 { span.tag { "then" } " " } (target.provider.name) "/" (target.model) }
+                                td.mono { @match target.weight { Some(weight) => { span.tag.mark title="its share of the conversations" { (weight) } " " } None => { @if i > 0 { span.tag { "then" } " " } } } (target.provider.name) "/" (target.model) }
                                 (facts(target.provider.profile.model(&target.model)))
                             }
                         }
