@@ -451,11 +451,7 @@ impl Attempt {
     }
 
     fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
-        match end {
-            // The client has seen nothing: an honest status is still possible.
-            UpstreamEnd::Broken(error) if self.mode.passes() && !self.head_sent => Err(error),
-            end => self.mode.finish(end, out),
-        }
+        self.mode.finish(end, out)
     }
 
     fn collect(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Error> {
@@ -548,9 +544,13 @@ impl Attempt {
     }
 
     fn hold_until(&self) -> Option<Instant> {
-        let holds = self.mode.makes_stream() && !self.head_sent;
-        let holds = holds && matches!(self.body, Body::Stream | Body::Unknown);
-        holds
+        let begins = match self.body {
+            Body::Stream => self.mode.makes_stream() || self.mode.passes(),
+            // What is passed through begins with the provider's own status.
+            Body::Unknown => self.mode.makes_stream(),
+            Body::Error | Body::Object => false,
+        };
+        (begins && !self.head_sent)
             .then(|| self.started.map(|at| at + self.snapshot.timeouts.hold))
             .flatten()
     }

@@ -53,10 +53,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.finish(end, out),
             Mode::Fold(fold) => fold.finish(end, out),
-            Mode::Pass(tap, _) => {
-                tap.finish(&end, out);
-                Ok(())
-            }
+            Mode::Pass(tap, _) => tap.finish(end, out),
             Mode::Translate(t, _) => t.finish(end, out),
             Mode::Reverse(t, _) => t.finish(end, out),
         }
@@ -66,7 +63,8 @@ impl Mode {
     pub fn commit(&mut self, out: &mut Vec<u8>) {
         match self {
             Mode::Compact(c, _) => c.commit(out),
-            Mode::Fold(_) | Mode::Pass(..) => {}
+            Mode::Fold(_) => {}
+            Mode::Pass(tap, _) => tap.commit(out),
             Mode::Translate(t, _) => t.commit(out),
             Mode::Reverse(t, _) => t.commit(out),
         }

@@ -4,15 +4,23 @@
 use super::held::Held;
 use super::stream::{UpstreamEnd, Usage};
 use super::usage;
+use crate::chat::error::classify;
 use crate::error::{Error, Kind, Source};
 use crate::json::{Tape, Value, write};
 use crate::limits;
 
 /// Looks at a Responses stream on its way. Only whole frames are let through, so that a stream
-/// that breaks inside a frame can still be ended properly.
-#[derive(Debug, Default)]
+/// that breaks inside a frame can still be ended properly; and none before there is output, so
+/// that what fails before can be tried elsewhere.
+#[derive(Debug)]
 pub struct Tap {
     partial: Vec<u8>,
+    /// What came before there is output; `None` once something was let through.
+    opening: Option<Vec<u8>>,
+    /// What came last is output, or an end.
+    speaks: bool,
+    /// The error that came instead of output.
+    refusal: Option<Error>,
     tape: Tape,
     response_id: Option<Vec<u8>>,
     model: Vec<u8>,
@@ -31,14 +39,30 @@ pub struct Tap {
 impl Tap {
     /// A tap on a Responses stream.
     pub fn responses() -> Self {
-        Self::default()
+        Tap {
+            partial: Vec::new(),
+            opening: Some(Vec::new()),
+            speaks: false,
+            refusal: None,
+            tape: Tape::default(),
+            response_id: None,
+            model: Vec::new(),
+            created_at: 0,
+            sequence: None,
+            output: Vec::new(),
+            usage: None,
+            status: None,
+            chat: false,
+            events: 0,
+            held: None,
+        }
     }
 
     /// A tap on a chat stream.
     pub fn chat() -> Self {
         Tap {
             chat: true,
-            ..Self::default()
+            ..Self::responses()
         }
     }
 
@@ -48,6 +72,11 @@ impl Tap {
             held: Some(Box::default()),
             ..self
         }
+    }
+
+    /// Lets through what came before there is output.
+    pub fn commit(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.opening.take().unwrap_or_default());
     }
 
     /// Lets the whole frames of `bytes` (and of what was held back before) through to `out`.
@@ -66,8 +95,29 @@ impl Tap {
         self.partial.clear();
         self.partial.extend_from_slice(&bytes[end..]);
         self.look(&out[from..]);
+        if self.opening.is_some() {
+            self.open(out, from)?;
+        }
         if self.held.is_some() {
             self.hold(out, from);
+        }
+        Ok(())
+    }
+
+    /// Keeps back what stands behind `from` while it is no output.
+    fn open(&mut self, out: &mut Vec<u8>, from: usize) -> Result<(), Error> {
+        let mut opening = self.opening.take().unwrap_or_default();
+        if let Some(refusal) = self.refusal.take() {
+            out.truncate(from);
+            return Err(refusal);
+        }
+        let is_short = opening.len() < limits::FRAME_BYTES_MAX;
+        if self.speaks || !is_short {
+            out.splice(from..from, opening);
+        } else {
+            opening.extend_from_slice(&out[from..]);
+            out.truncate(from);
+            self.opening = Some(opening);
         }
         Ok(())
     }
@@ -127,34 +177,42 @@ impl Tap {
         self.usage
     }
 
-    /// The upstream body has ended; appends the terminal event that the client is still owed.
-    pub fn finish(&mut self, end: &UpstreamEnd, out: &mut Vec<u8>) {
+    /// The upstream body has ended; appends the terminal event that the client is still owed. An
+    /// error where nothing was let through, so that something else still can be.
+    pub fn finish(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
         let from = out.len();
-        self.end(end, out);
+        self.end(end, out)?;
         self.hold(out, from);
+        Ok(())
     }
 
-    fn end(&mut self, end: &UpstreamEnd, out: &mut Vec<u8>) {
+    fn end(&mut self, end: UpstreamEnd, out: &mut Vec<u8>) -> Result<(), Error> {
         let held = std::mem::take(&mut self.partial);
         if self.ended() {
             out.extend_from_slice(&held);
-            return;
+            return Ok(());
         }
         if matches!(end, UpstreamEnd::Clean) && !held.is_empty() {
             // Some servers leave out the last blank line.
             self.look(&[&held[..], b"\n\n"].concat());
+            if let Some(refusal) = self.refusal.take() {
+                return Err(refusal);
+            }
             if self.ended() {
+                self.commit(out);
                 out.extend_from_slice(&held);
                 out.extend_from_slice(b"\n\n");
-                return;
+                return Ok(());
             }
         }
         let message = "The provider's stream ended before its last event.";
-        let early = Error::new(Source::Upstream, Kind::UpstreamBroken, message);
         let error = match end {
-            UpstreamEnd::Clean => &early,
+            UpstreamEnd::Clean => Error::new(Source::Upstream, Kind::UpstreamBroken, message),
             UpstreamEnd::Broken(error) => error,
         };
+        if self.opening.is_some() {
+            return Err(error);
+        }
         self.status = Some("failed");
         if self.chat {
             self.events += 1;
@@ -162,8 +220,9 @@ impl Tap {
             out.extend_from_slice(&error.body());
             out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
         } else {
-            self.fail(error, out);
+            self.fail(&error, out);
         }
+        Ok(())
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -206,6 +265,7 @@ impl Tap {
             let data = data.trim_ascii();
             if data == b"[DONE]" {
                 self.status.get_or_insert("completed");
+                self.speaks = true;
                 continue;
             }
             self.events += 1;
@@ -216,6 +276,8 @@ impl Tap {
                 } else {
                     self.look_at_event(event);
                 }
+            } else {
+                self.speaks = true;
             }
         }
         self.tape = tape;
@@ -224,6 +286,9 @@ impl Tap {
     fn look_at_event(&mut self, event: Value<'_>) {
         if let Some(n) = event.get("sequence_number").and_then(|n| n.as_u64()) {
             self.sequence = Some(n);
+        }
+        if self.opening.is_some() {
+            self.look_for_output(event);
         }
         let Some(kind) = event.str("type") else {
             return;
@@ -261,7 +326,33 @@ impl Tap {
         self.usage = usage::of_response(response);
     }
 
+    /// Whether a Responses event is output, or an error instead of it.
+    fn look_for_output(&mut self, event: Value<'_>) {
+        const BEFORE: [&str; 3] = [
+            "response.created",
+            "response.in_progress",
+            "response.queued",
+        ];
+        let kind = event.str("type").map(|kind| kind.text());
+        let kind = kind.as_deref().unwrap_or_default();
+        let failed = match kind {
+            "response.failed" => event.get("response"),
+            "error" => Some(event),
+            _ => None,
+        };
+        match failed.filter(|_| !self.speaks && self.refusal.is_none()) {
+            Some(said) => self.refusal = Some(classify(200, said.raw(), None)),
+            None => self.speaks |= !BEFORE.contains(&kind),
+        }
+    }
+
     fn look_at_chunk(&mut self, chunk: Value<'_>) {
+        if self.opening.is_some() {
+            match chunk.present("error").filter(|_| !self.speaks) {
+                Some(_) => self.refusal = Some(classify(200, chunk.raw(), None)),
+                None => self.speaks = true,
+            }
+        }
         if chunk.present("error").is_some() {
             self.status = Some("failed");
         }
@@ -308,7 +399,7 @@ mod tests {
             let (mut tap, mut out) = (Tap::responses(), Vec::new());
             tap.feed(&STREAM[..cut], &mut out).unwrap();
             tap.feed(&STREAM[cut..], &mut out).unwrap();
-            tap.finish(&UpstreamEnd::Clean, &mut out);
+            tap.finish(UpstreamEnd::Clean, &mut out).unwrap();
             assert_eq!(out, STREAM, "cut at {cut}");
             assert_eq!(tap.status(), Some("completed"));
             assert_eq!(tap.usage().unwrap().output, 4);
@@ -328,12 +419,17 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_ends_in_one_terminal_event() {
+    fn every_prefix_ends_in_one_terminal_event_or_leaves_no_trace() {
+        let output = STREAM.windows(6).position(|w| w == b"\r\n\r\nev").unwrap() + 3;
         for cut in 0..STREAM.len() {
             let (mut tap, mut out) = (Tap::responses(), Vec::new());
             tap.feed(&STREAM[..cut], &mut out).unwrap();
             let error = Error::new(Source::Upstream, Kind::UpstreamBroken, "reset");
-            tap.finish(&UpstreamEnd::Broken(error), &mut out);
+            let ended = tap.finish(UpstreamEnd::Broken(error.clone()), &mut out);
+            if cut < output {
+                assert_eq!((ended, out.len()), (Err(error), 0), "cut at {cut}");
+                continue;
+            }
             let text = String::from_utf8(out).unwrap();
             let ends = text.matches("event: response.failed").count()
                 + text.matches("event: response.completed").count();
@@ -343,11 +439,52 @@ mod tests {
     }
 
     #[test]
+    fn an_error_in_the_place_of_output_is_one() {
+        let created = r#"data: {"type":"response.created","response":{"id":"r"}}"#;
+        let busy = r#"data: {"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"x"}}}"#;
+        let error = r#"data: {"type":"error","code":"insufficient_quota","message":"x"}"#;
+        let delta = r#"data: {"type":"response.output_text.delta","delta":"a"}"#;
+        let chunk = r#"data: {"choices":[]}"#;
+        let wrong = r#"data: {"error":{"code":503,"message":"x"}}"#;
+        let (plain, chat) = (Tap::responses, Tap::chat);
+        let cases: [(fn() -> Tap, &[&str], Option<Kind>); 6] = [
+            (plain, &[created, busy], Some(Kind::RateLimited)),
+            (plain, &[error, busy], Some(Kind::Quota)),
+            (plain, &[created, delta, busy], None),
+            (plain, &[created, "data: what?"], None),
+            (chat, &[": wait", wrong], Some(Kind::Overloaded)),
+            (chat, &[chunk, wrong], None),
+        ];
+        for (tap, frames, expected) in cases {
+            let stream = frames.join("\n\n") + "\n\n";
+            for cut in 0..=stream.len() {
+                let (mut tap, mut out) = (tap(), Vec::new());
+                let pieces = [&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]];
+                let fed = pieces.into_iter().try_for_each(|p| tap.feed(p, &mut out));
+                assert_eq!(fed.err().map(|e| e.kind), expected, "{stream} cut at {cut}");
+                let let_through = if expected.is_none() { stream.len() } else { 0 };
+                assert_eq!(out.len(), let_through, "{stream} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_for_output_is_let_through_when_it_is_wanted() {
+        let (mut tap, mut out) = (Tap::responses(), Vec::new());
+        let cut = STREAM.windows(2).position(|w| w == b"\n\n").unwrap() + 2;
+        tap.feed(&STREAM[..cut], &mut out).unwrap();
+        assert!(out.is_empty());
+        tap.commit(&mut out);
+        tap.feed(&STREAM[cut..], &mut out).unwrap();
+        assert_eq!(out, STREAM);
+    }
+
+    #[test]
     fn a_sequence_number_at_the_end_of_its_range_does_not_overflow() {
         let (mut tap, mut out) = (Tap::responses(), Vec::new());
         let frame = format!("data: {{\"sequence_number\":{}}}\n\n", u64::MAX);
         tap.feed(frame.as_bytes(), &mut out).unwrap();
-        tap.finish(&UpstreamEnd::Clean, &mut out);
+        tap.finish(UpstreamEnd::Clean, &mut out).unwrap();
         assert!(out.ends_with(b"}}\n\n"));
     }
 }

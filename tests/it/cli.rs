@@ -68,6 +68,29 @@ fn check_masks_secrets_and_mistakes_name_their_line() {
 }
 
 #[test]
+fn check_shows_who_is_asked_in_which_order_and_how_often() {
+    let file = scratch("cli").join("strait.toml");
+    let provider = "profile = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:1\"\n";
+    let text = format!(
+        "[providers.a]\n{provider}api_keys = [\"0123456789abcdef0\", \"1123456789abcdef0\"]\n[providers.b]\n{provider}\
+         [models]\nlist = [\"a/x\", \"b/y\"]\nshared = {{ split = [{{ to = \"a/x\", weight = 3 }}, {{ to = \"b/y\" }}] }}\n\
+         [retry]\nattempts = 2\n[breaker]\nfailures = 0\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let (code, text) = said(strait().args(["check", "--config"]).arg(&file));
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "key 012… (17 characters)\n           key 112… (17 characters)",
+        "a/x → b/y",
+        "a/x 75 % | b/y 25 %",
+        "retry      2 attempts · backoff 250ms to 5s · deadline 60s",
+        "breaker    off",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn the_store_is_shown_and_a_place_that_was_named_is_insisted_on() {
     let key = ("DEEPSEEK_API_KEY", "sk-0123456789abcdef0123");
     let (code, text) = said(strait().arg("check").env(key.0, key.1));

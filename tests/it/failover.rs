@@ -219,6 +219,55 @@ fn a_session_stays_with_its_target_and_the_shares_are_kept() {
 }
 
 #[test]
+fn what_is_passed_through_fails_over_as_well() {
+    let busy = |created: &str| {
+        let failed = json!({"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "busy"}}});
+        Answer::Raw(format!("{created}data: {failed}\n\n").into_bytes())
+    };
+    let created = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n";
+    let first = Provider::answering(move |_| busy(created));
+    let second = Provider::answering(move |_| {
+        let done =
+            json!({"type": "response.completed", "response": {"id": "resp_1", "output": []}});
+        Answer::Raw(format!("{created}data: {done}\n\n").into_bytes())
+    });
+    let more = "[providers.mock.override]\nwire = \"responses\"\n[providers.second.override]\nwire = \"responses\"\n[retry]\nbackoff_max_s = 0\n";
+    let strait = two(&first.url(), &second, "io_uring", more);
+    let got = respond(strait.address, &request());
+    assert_eq!(got.terminals(), ["response.completed"]);
+    assert_eq!((first.take_seen().len(), second.take_seen().len()), (1, 1));
+
+    let wrong = json!({"error": {"message": "no", "code": 503}}).to_string();
+    let first = Provider::answering(move |_| Answer::Stream(vec![wrong.clone()]));
+    let second = says("second");
+    let strait = two(&first.url(), &second, "io_uring", QUICK);
+    let body =
+        json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let mut connection = Connection::open(strait.address);
+    connection.send(post_with(
+        "/v1/chat/completions",
+        "",
+        body.to_string().as_bytes(),
+    ));
+    let said = String::from_utf8(connection.answer().body).unwrap();
+    assert!(said.contains("second") && !said.contains("error"), "{said}");
+    assert_eq!((first.take_seen().len(), second.take_seen().len()), (3, 1));
+}
+
+#[test]
+fn a_breaker_stays_open_over_a_reload() {
+    let first = Provider::answering(|_| status(503, ""));
+    let second = says("second");
+    let more = "[retry]\nattempts = 1\n[breaker]\nfailures = 1\nopen_s = 3600\n";
+    let strait = two(&first.url(), &second, "io_uring", more);
+    is_answered(&strait, "second");
+    strait.signal("HUP");
+    assert_eq!(strait.says("configuration "), "configuration reloaded");
+    is_answered(&strait, "second");
+    assert_eq!((first.take_seen().len(), second.take_seen().len()), (1, 2));
+}
+
+#[test]
 fn a_key_that_is_refused_is_left_alone_and_none_crosses_over() {
     let first = Provider::answering(|seen| {
         let keys =

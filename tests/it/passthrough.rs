@@ -29,14 +29,24 @@ fn bytes_pass_untouched_and_the_key_is_ours() {
 
 #[test]
 fn a_cut_stream_is_ended_properly() {
-    let stream = b"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_9\"}}\n\nevent: response.output_text.delta\ndata: {\"ty";
-    let provider = Provider::start(vec![Answer::Raw(stream.to_vec())]);
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_9\"}}\n\n";
+    let delta = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\n";
+    let cut = "event: response.output_text.delta\ndata: {\"ty";
+    let streams = [format!("{created}{delta}{cut}"), format!("{created}{cut}")];
+    let provider = Provider::start(
+        streams
+            .into_iter()
+            .map(|s| Answer::Raw(s.into_bytes()))
+            .collect(),
+    );
     let strait = Strait::start("openai", &provider.url(), "epoll");
-    let mut connection = Connection::open(strait.address);
-    connection.send(post_with(
-        "/v1/responses",
-        "",
-        b"{\"model\":\"gpt\",\"stream\":true,\"input\":\"x\"}",
-    ));
-    assert_eq!(connection.answer().terminals(), ["response.failed"]);
+    let ask = || {
+        let mut connection = Connection::open(strait.address);
+        let body = b"{\"model\":\"gpt\",\"stream\":true,\"input\":\"x\"}";
+        connection.send(post_with("/v1/responses", "", body));
+        connection.answer()
+    };
+    assert_eq!(ask().terminals(), ["response.failed"]);
+    // Before there is output it is an honest status.
+    assert_eq!(ask().status, 502);
 }

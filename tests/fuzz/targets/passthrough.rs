@@ -1,7 +1,8 @@
 //! `translate::passthrough::Tap`, on a Responses and on a chat stream: what it lets through is
 //! the upstream's bytes, unchanged and in order, whatever the segmentation; a stream that did
 //! not say how it ended is given a terminal event, as a frame of its own that is JSON; one that
-//! did is given nothing but the blank line that it left out.
+//! did is given nothing but the blank line that it left out; and one that fails before there is
+//! output leaves no trace.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,6 +17,21 @@ struct Run {
     added: Vec<u8>,
     status: Option<&'static str>,
     usage: Option<strait::translate::stream::Usage>,
+    /// Why nothing was passed on.
+    refused: Option<Error>,
+}
+
+impl Run {
+    fn refused(why: Error, passed: &[u8]) -> Run {
+        assert!(passed.is_empty(), "what was passed on cannot be refused");
+        Run {
+            passed: Vec::new(),
+            added: Vec::new(),
+            status: None,
+            usage: None,
+            refused: Some(why),
+        }
+    }
 }
 
 impl std::fmt::Debug for Run {
@@ -24,8 +40,8 @@ impl std::fmt::Debug for Run {
         let len = self.passed.len();
         write!(
             f,
-            "{len} bytes \"{passed}\", then \"{added}\", {:?} {:?}",
-            self.status, self.usage
+            "{len} bytes \"{passed}\", then \"{added}\", {:?} {:?} {:?}",
+            self.status, self.usage, self.refused
         )
     }
 }
@@ -34,13 +50,17 @@ fn run(mut tap: Tap, data: &[u8], pieces: &[&[u8]], end: &UpstreamEnd) -> Run {
     let mut passed = Vec::new();
     for piece in pieces {
         let before = passed.len();
-        tap.feed(piece, &mut passed).expect("a short stream");
+        if let Err(why) = tap.feed(piece, &mut passed) {
+            return Run::refused(why, &passed);
+        }
         let (news, theirs) = (&passed[before..], data.get(before..passed.len()));
         assert_eq!(Some(news), theirs, "other bytes than the upstream's");
     }
     let ended = tap.ended();
     let mut out = passed.clone();
-    tap.finish(end, &mut out);
+    if let Err(why) = tap.finish(end.clone(), &mut out) {
+        return Run::refused(why, &out);
+    }
     assert!(tap.ended(), "finished, and yet not over");
     let mut added = out[passed.len()..].to_vec();
     let left = &data[passed.len()..];
@@ -58,13 +78,14 @@ fn run(mut tap: Tap, data: &[u8], pieces: &[&[u8]], end: &UpstreamEnd) -> Run {
     passed.truncate(passed.trim_ascii_end().len());
     let (status, usage) = (tap.status(), tap.usage());
     let mut late = Vec::new();
-    tap.finish(end, &mut late);
+    tap.finish(end.clone(), &mut late).expect("it is over");
     assert!(late.is_empty(), "a second end");
     Run {
         passed,
         added,
         status,
         usage,
+        refused: None,
     }
 }
 
