@@ -62,6 +62,8 @@ pub const RETRY_ATTEMPTS: u32 = 3;
 pub const RETRY_BACKOFF: Duration = Duration::from_millis(250);
 /// Longest wait before another try, also where the provider names the time.
 pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A try that took longer to fail is not made again with the same target.
+pub const RETRY_QUICK: Duration = Duration::from_secs(5);
 /// From the request to the last moment in which another try begins: as long as the head is held.
 pub const RETRY_DEADLINE: Duration = HOLD_MAX;
 /// Most tries for one request, over all targets and keys: nothing goes round for ever.

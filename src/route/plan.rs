@@ -4,10 +4,10 @@
 //! ```text
 //! targets: in the order written, or as the conversation's draw has it
 //!    └ of each: the key that the conversation prefers, and is not out
-//!         failed?  its key is to blame      ─▶ another key, at once
-//!                  it may pass              ─▶ the same target after a wait, so many times
-//!                  neither, or not in time  ─▶ the next target, at once
-//!                  the request is to blame  ─▶ nobody
+//!         failed?  its key is to blame     ─▶ another key, at once
+//!                  quickly, and may pass   ─▶ the same target after a wait, so many times
+//!                  neither, or not in time ─▶ the next target, at once
+//!                  the request is to blame ─▶ nobody
 //! ```
 //!
 //! What is out (an open breaker, a resting key) is passed over, and asked all the same where
@@ -62,6 +62,8 @@ pub(super) struct Plan {
     failures: u32,
     /// All tries.
     tries: u32,
+    /// When the last one began.
+    began: Option<Instant>,
     /// Nothing new begins after it.
     until: Option<Instant>,
     /// The id of the key that is shown, and what the end of the try is told with.
@@ -108,7 +110,7 @@ impl Plan {
             if !keys.is_empty() || target.provider.keys.is_empty() {
                 let health = &target.provider.health;
                 match health.begin(&target.model, &keys, now, &self.breaker) {
-                    Ok((key, ticket)) => return Some(self.go(key, ticket)),
+                    Ok((key, ticket)) => return Some(self.go(key, ticket, now)),
                     Err(out) => self.pass(out),
                 }
             }
@@ -142,7 +144,10 @@ impl Plan {
         if !other_key {
             self.failures += 1;
             let wait = self.wait(blame, random).filter(|wait| *wait <= left);
-            let may = self.failures < self.retry.attempts;
+            // What took long to fail (a connection, a first byte) would again.
+            let took = self.began.map(|began| now.duration_since(began));
+            let quick = took.is_none_or(|took| took <= limits::RETRY_QUICK);
+            let may = quick && self.failures < self.retry.attempts;
             let broken = target.provider.health.is_broken(&target.model, now);
             match wait {
                 Some(wait) if may && !broken => return Then::Again(now + wait),
@@ -204,11 +209,12 @@ impl Plan {
         let keys = self.keys(target);
         let health = &target.provider.health;
         let (key, ticket) = health.begin_anyway(&target.model, &keys, now, &self.breaker);
-        Some(self.go(key, ticket))
+        Some(self.go(key, ticket, now))
     }
 
-    fn go(&mut self, key: Option<u64>, ticket: Ticket) -> Course {
+    fn go(&mut self, key: Option<u64>, ticket: Ticket, now: Instant) -> Course {
         self.tries += 1;
+        self.began = Some(now);
         self.under_way = Some((key, ticket));
         let target = self.targets[self.at].clone();
         let keys = &target.provider.keys;
@@ -272,7 +278,7 @@ impl Plan {
         let (model, rest) = match blame {
             Blame::Key => (None, limits::KEY_REFUSED_REST),
             Blame::Pace(wait) => {
-                let rest = wait.clamp(self.retry.backoff, limits::KEY_REST_MAX);
+                let rest = wait.max(self.retry.backoff).min(limits::KEY_REST_MAX);
                 (Some(&*target.model), rest)
             }
             _ => return,

@@ -447,7 +447,8 @@ mod tests {
         let chunk = r#"data: {"choices":[]}"#;
         let wrong = r#"data: {"error":{"code":503,"message":"x"}}"#;
         let (plain, chat) = (Tap::responses, Tap::chat);
-        let cases: [(fn() -> Tap, &[&str], Option<Kind>); 6] = [
+        type Case<'a> = (fn() -> Tap, &'a [&'a str], Option<Kind>);
+        let cases: [Case; 6] = [
             (plain, &[created, busy], Some(Kind::RateLimited)),
             (plain, &[error, busy], Some(Kind::Quota)),
             (plain, &[created, delta, busy], None),
