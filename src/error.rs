@@ -46,6 +46,8 @@ pub enum Kind {
     InvalidKey,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// The client's key may not ask for this model.
+    ModelNotAllowed,
     /// No model of that name.
     ModelNotFound,
     /// The client's key is no operator's.
@@ -101,6 +103,7 @@ impl Kind {
                 "invalid_key",
             ),
             Kind::MethodNotAllowed => (405, INVALID, "method_not_allowed", "method_not_allowed"),
+            Kind::ModelNotAllowed => (403, INVALID, "model_not_allowed", "model_not_allowed"),
             Kind::ModelNotFound => (404, INVALID, "model_not_found", "model_not_found"),
             Kind::NotAdmin => (403, INVALID, "admin_key_required", "not_admin"),
             Kind::NotFound => (404, INVALID, "unknown_url", "not_found"),

@@ -189,3 +189,9 @@ pub const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
 pub const BACKGROUND_MAX: usize = 1024;
 /// Most rows in a page of the audit.
 pub const AUDIT_PAGE_MAX: usize = 500;
+/// When a client is told to come again whose key has as many streams as it may.
+pub const KEY_STREAMS_RETRY: Duration = Duration::from_secs(5);
+/// How often the store is asked for changes of client keys, and told what they have spent.
+pub const KEYS_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a store that could not be asked for them is left alone.
+pub const KEYS_RETRY_AFTER: Duration = Duration::from_secs(5);

@@ -12,6 +12,7 @@ mod check;
 mod codex;
 mod demo;
 mod health;
+mod keys;
 mod login;
 mod profiles;
 mod reload;
@@ -69,6 +70,9 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Make and change client keys that are kept in the store.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Have a running Strait read its configuration again, as SIGHUP does; say whether it did.
     ///
     /// It takes the file that it was started with, and the environment of its process. What is
@@ -152,6 +156,7 @@ pub fn main() -> ExitCode {
             check::models(snapshot);
             ExitCode::SUCCESS
         }),
+        Command::Keys(command) => keys::run(command),
         Command::Reload { pid } => reload::run(pid),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Codex {

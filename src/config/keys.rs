@@ -1,7 +1,9 @@
 //! Who may ask: the keys of clients, from the file or the environment.
 
+use super::allowance::{BudgetDraft, Models};
 use super::draft::Draft;
 use super::load::{ConfigError, Loader, sha256};
+use crate::ledger::meter::{Limits, Meter};
 use serde::Deserialize;
 use std::sync::Arc;
 use time::{Date, Month, Time, UtcDateTime};
@@ -27,6 +29,11 @@ pub(super) struct KeyDraft {
     also: Vec<Spanned<SecretDraft>>,
     #[serde(default)]
     admin: bool,
+    models: Option<Spanned<Vec<String>>>,
+    requests_per_minute: Option<Spanned<u64>>,
+    tokens_per_minute: Option<Spanned<u64>>,
+    streams: Option<Spanned<u64>>,
+    budget: Option<Spanned<BudgetDraft>>,
 }
 
 /// A further secret of a key.
@@ -47,6 +54,12 @@ pub struct ClientKey {
     pub admin: bool,
     /// What clients present to be this key; several while one takes another's place.
     pub secrets: Vec<Digest>,
+    /// What may be asked for with it.
+    pub models: Models,
+    /// How much of it.
+    pub limits: Limits,
+    /// How much of that it has had.
+    pub meter: Arc<Meter>,
 }
 
 /// A secret that is not known here, only recognised.
@@ -65,6 +78,8 @@ pub enum Refused {
     Expired,
     /// It is nobody's, or nothing was presented.
     Unknown,
+    /// It is none of the file's, and the store could not be asked yet.
+    Unsure,
 }
 
 impl ClientKey {
@@ -77,6 +92,9 @@ impl ClientKey {
                 sha256: sha256(secret.as_bytes()),
                 expires_s: u64::MAX,
             }],
+            models: Models::default(),
+            limits: Limits::default(),
+            meter: Arc::default(),
         }
     }
 
@@ -139,6 +157,17 @@ impl Loader<'_> {
                 name: key.name.clone(),
                 admin: key.admin,
                 secrets,
+                models: self.allowed_models(&path, &key.models)?,
+                limits: self.limits(
+                    &path,
+                    [
+                        ("requests_per_minute", &key.requests_per_minute),
+                        ("tokens_per_minute", &key.tokens_per_minute),
+                        ("streams", &key.streams),
+                    ],
+                    &key.budget,
+                )?,
+                meter: Arc::default(),
             }));
         }
         let master = (self.env)(MASTER_KEY).filter(|key| !key.is_empty());
@@ -190,7 +219,7 @@ impl Loader<'_> {
 }
 
 /// The Unix time of a date and time with its offset; `None` without one, or before 1970.
-pub(super) fn unix_s(at: &Datetime) -> Option<u64> {
+pub fn unix_s(at: &Datetime) -> Option<u64> {
     let (date, clock) = (at.date?, at.time?);
     let month = Month::try_from(date.month).ok()?;
     let date = Date::from_calendar_date(date.year.into(), month, date.day).ok()?;

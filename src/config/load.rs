@@ -164,6 +164,7 @@ impl Loader<'_> {
             tls: self.tls(draft.tls.as_ref())?,
             workers,
             keys,
+            keyring: Arc::default(),
             providers,
             models,
             seal_key,

@@ -1,7 +1,9 @@
 //! `strait.toml` and the environment become an immutable snapshot.
 
 mod admin;
+mod allowance;
 mod draft;
+mod keyring;
 mod keys;
 mod listen;
 mod load;
@@ -17,9 +19,11 @@ mod tls;
 mod traces;
 
 pub use admin::Admin;
-pub use keys::{ClientKey, Digest, Refused};
+pub use allowance::{Models, budget};
+pub use keyring::Keyring;
+pub use keys::{ClientKey, Digest, Refused, unix_s};
 pub use listen::Listen;
-pub use load::{ConfigError, from_env, parse};
+pub use load::{ConfigError, from_env, parse, sha256};
 pub use log::LogFormat;
 pub use login::login_file;
 pub use metrics::Metrics;
@@ -124,8 +128,10 @@ pub struct Snapshot {
     pub tls: Option<Tls>,
     /// Worker threads; never 0.
     pub workers: usize,
-    /// Keys of clients; empty: open.
+    /// Keys of clients that stand in the file or the environment.
     pub keys: Vec<Arc<ClientKey>>,
+    /// Those of the store.
+    pub keyring: Arc<Keyring>,
     /// Providers, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Aliases -> chain of targets; `*` is the fallback.
@@ -179,6 +185,7 @@ impl Snapshot {
             tls: None,
             workers: 1,
             keys: Vec::new(),
+            keyring: Arc::default(),
             providers: BTreeMap::from([(name, provider)]),
             models: BTreeMap::from([("*".into(), vec![any])]),
             seal_key: SealKey::new([0x5a; 32]),
@@ -271,13 +278,18 @@ impl Snapshot {
         })
     }
 
-    /// The client key that `presented` is at `unix_s`; `None` where no keys are configured.
+    /// Whether everyone may ask who reaches the address.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.keyring.is_open()
+    }
+
+    /// The client key that `presented` is at `unix_s`; `None` where there are no keys.
     pub fn authorize(
         &self,
         presented: Option<&str>,
         unix_s: u64,
     ) -> Result<Option<Arc<ClientKey>>, Refused> {
-        if self.keys.is_empty() {
+        if self.is_open() {
             return Ok(None);
         }
         let presented = presented.ok_or(Refused::Unknown)?;
@@ -287,7 +299,10 @@ impl Snapshot {
 
     /// The client key with a secret of this SHA-256 that works at `unix_s`.
     pub fn recognise(&self, digest: &[u8; 32], unix_s: u64) -> Result<Arc<ClientKey>, Refused> {
-        ClientKey::find(&self.keys, digest, unix_s).cloned()
+        match ClientKey::find(&self.keys, digest, unix_s) {
+            Err(Refused::Unknown) => self.keyring.find(digest, unix_s),
+            found => found.cloned(),
+        }
     }
 
     /// What clients may ask for, for the model list.

@@ -114,8 +114,10 @@ impl ApiKey {
 }
 
 impl Snapshot {
-    /// Takes over what `old` knows of the health of providers with the same name and origin.
+    /// Takes over what outlives a reload: what `old` knows of the health of providers with the same
+    /// name and origin, and of client keys.
     pub fn inherit(&mut self, old: &Snapshot) {
+        self.inherit_keys(old);
         for provider in self.providers.values_mut() {
             let known = old.providers.get(&provider.name);
             if let Some(known) = known.filter(|known| known.origin == provider.origin) {

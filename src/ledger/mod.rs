@@ -4,16 +4,19 @@ pub mod audit;
 pub mod breaker;
 pub mod ending;
 pub mod health;
+pub mod keys;
 pub mod live;
 #[cfg(test)]
 mod live_tests;
 pub mod log;
+pub mod meter;
 pub mod metrics;
 pub mod otlp;
 pub mod record;
 pub mod span;
 pub mod stored;
 pub mod usage;
+pub mod window;
 
 #[cfg(test)]
 mod breaker_tests;

@@ -5,6 +5,7 @@ mod end;
 use super::answer::{self, Framing};
 use super::mode::Mode;
 use super::prepare::{Order, prepare};
+use super::quota::Shown;
 use super::request_id;
 use super::upstream::{self, Answer, Piece};
 use crate::chat;
@@ -48,6 +49,7 @@ pub struct Attempt {
     streaming: bool,
     diagnostics: Vec<Diagnostic>,
     diagnostics_field: String,
+    quota: Option<Arc<Shown>>,
     reused: bool,
     sent: bool,
     answer: Answer,
@@ -79,6 +81,7 @@ impl Attempt {
             streaming: prepared.streaming,
             diagnostics_field: diagnostics_field(&prepared.diagnostics),
             diagnostics: prepared.diagnostics,
+            quota: order.quota.cloned(),
             reused: false,
             sent: false,
             answer: Answer::new(),
@@ -406,6 +409,11 @@ impl Attempt {
     }
 
     fn stream_head(&self, out: &mut Vec<u8>) {
+        if self.framing.is_websocket() {
+            // There is no head to tell it in.
+            let frame = self.quota.iter().flat_map(|quota| &quota.frame);
+            return out.extend(frame);
+        }
         self.framing
             .stream_head(out, 200, "text/event-stream", &self.more_fields());
     }
@@ -422,6 +430,8 @@ impl Attempt {
         if !self.diagnostics_field.is_empty() {
             more.push(("x-strait-diagnostics", self.diagnostics_field.as_str()));
         }
+        let quota = self.quota.iter().flat_map(|quota| &quota.fields);
+        more.extend(quota.map(|(name, value)| (name.as_str(), value.as_str())));
         let profile = &self.target.provider.profile;
         if let Some(head) = self.answer.head()
             && !profile.headers_return.is_empty()

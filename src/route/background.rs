@@ -20,6 +20,7 @@ use super::machine::{Action, Input, Machine, Note};
 use crate::config::Snapshot;
 use crate::http::head::RequestHead;
 use crate::ledger;
+use crate::ledger::meter::Lease;
 use crate::ledger::stored::{Ask, Event, Reply, Status, Stored};
 use crate::limits;
 use record::Record;
@@ -43,6 +44,8 @@ pub(super) struct Job {
     pub queued: Stored,
     /// Its place among those in the background.
     pub room: Room,
+    /// What was taken for it of what its key may have.
+    pub lease: Option<Lease>,
 }
 
 /// What the store was asked and has not answered.
@@ -95,6 +98,7 @@ impl Background {
             body: job.body,
             generate: true,
             previous: job.previous,
+            lease: job.lease,
         };
         let created_at = job.queued.created_at;
         let inner = Exchange::over_websocket(

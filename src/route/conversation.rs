@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::http::head::{BodyKind, Headers, RequestHead};
 use crate::http::websocket::{CloseCode, Connection, Message, encode};
 use crate::json::Tape;
+use crate::ledger::meter::Lease;
 use crate::ledger::record::Record;
 use crate::limits;
 use history::History;
@@ -36,6 +37,8 @@ pub(super) struct Create {
     pub generate: bool,
     /// The response that it continues, whose items stand in the body already; escaped JSON text.
     pub previous: Option<Vec<u8>>,
+    /// What was taken for it already of what its key may have.
+    pub lease: Option<Lease>,
 }
 
 /// A WebSocket behind its handshake, as a pure state machine.

@@ -11,6 +11,7 @@
 //! target of the plan may be tried; after it, an error is the stream's terminal event, and
 //! nothing is ever replayed.
 
+mod allow;
 mod ask;
 mod count;
 mod follow;
@@ -29,16 +30,16 @@ use super::local;
 pub use super::login::Ask;
 use super::login::{self, Showing};
 pub use super::machine::{Action, Input, Machine, Note};
-use super::operator;
-use super::origin;
 use super::plan::Plan;
+use super::quota::Shown;
 use super::trace;
-use crate::config::{Origin, Refused, Snapshot};
+use crate::config::{ClientKey, Origin, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::json::{Tape, Value};
+use crate::ledger::meter::Lease;
 use crate::ledger::record::Record;
 use crate::limits;
 use keep::Keeping;
@@ -110,6 +111,12 @@ pub struct Exchange {
     record: Box<Record>,
     /// When the try upstream that is under way began.
     try_began: Instant,
+    /// Who asks; `None` where Strait asks for no key.
+    key: Option<Arc<ClientKey>>,
+    /// What the request has taken of what its key may have.
+    lease: Option<Lease>,
+    /// What the client is shown of that.
+    quota: Option<Arc<Shown>>,
 }
 
 impl Exchange {
@@ -169,6 +176,9 @@ impl Exchange {
             client_gone: false,
             record,
             try_began: now,
+            key: None,
+            lease: None,
+            quota: None,
         }
     }
 
@@ -182,29 +192,6 @@ impl Exchange {
             self.body_complete();
         } else if self.head.expect_continue {
             self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        Ok(())
-    }
-
-    fn authorize(&mut self) -> Result<(), Error> {
-        if self.endpoint == Endpoint::Operator {
-            // Before anything of the body is read.
-            operator::admit(&self.head, &self.snapshot, self.unix_s)?;
-        } else if !self.endpoint.is_open() {
-            origin::admit(&self.head, self.snapshot.keys.is_empty())?;
-            match self.snapshot.authorize(bearer(&self.head), self.unix_s) {
-                Ok(Some(key)) => self.record.key.clone_from(&key.name),
-                Ok(None) => {}
-                Err(refused) => {
-                    let message = match refused {
-                        Refused::Unknown => {
-                            "Incorrect or missing API key. Present one of Strait's client keys as a bearer token."
-                        }
-                        Refused::Expired => "This API key has expired.",
-                    };
-                    return Err(Error::new(Source::Downstream, Kind::InvalidKey, message));
-                }
-            }
         }
         Ok(())
     }
@@ -233,6 +220,7 @@ impl Exchange {
             local::answer(
                 self.endpoint,
                 &self.snapshot,
+                self.key.as_deref(),
                 &self.head,
                 self.framing,
                 &mut self.out,
@@ -251,6 +239,7 @@ impl Exchange {
         let counts = self.endpoint == Endpoint::InputTokens;
         if !counts || request.present("model").is_some() {
             let model = local::model_of(request)?;
+            self.may_ask_for(&model)?;
             let mut chain = self
                 .snapshot
                 .resolve(&model)
@@ -280,6 +269,9 @@ impl Exchange {
             Endpoint::InputTokens if self.plan.targets().is_empty() => {
                 return self.estimate(request);
             }
+            _ => self.take_lease()?,
+        }
+        match self.endpoint {
             Endpoint::Responses if self.is_for_background(request)? => return self.queue(request),
             Endpoint::Responses => self.decide_to_keep(request),
             _ => {}

@@ -2,17 +2,18 @@
 
 use super::answer::Framing;
 use super::endpoint::Endpoint;
-use crate::config::Snapshot;
+use crate::config::{ClientKey, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::head::RequestHead;
 use crate::json::Value;
 use crate::limits;
 use crate::responses::catalog;
 
-/// Answers an endpoint that needs no provider.
+/// Answers an endpoint that needs no provider. A key is told of no model that it may not ask for.
 pub fn answer(
     endpoint: Endpoint,
     snapshot: &Snapshot,
+    key: Option<&ClientKey>,
     head: &RequestHead,
     framing: Framing,
     out: &mut Vec<u8>,
@@ -25,7 +26,9 @@ pub fn answer(
     let codex = query
         .split('&')
         .any(|pair| pair.starts_with("client_version="));
-    let body = catalog::list(&snapshot.catalog(), codex);
+    let mut models = snapshot.catalog();
+    models.retain(|entry| key.is_none_or(|key| key.models.has(&entry.slug)));
+    let body = catalog::list(&models, codex);
     let etag = catalog::etag(&body);
     framing.whole(out, 200, "application/json", &[("etag", &etag)], &body);
 }

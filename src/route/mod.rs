@@ -19,12 +19,15 @@ pub mod operator;
 mod origin;
 mod plan;
 mod prepare;
+mod quota;
 mod request_id;
 mod stored;
 mod trace;
 pub mod tunnel;
 pub mod upstream;
 
+#[cfg(test)]
+mod allow_tests;
 #[cfg(test)]
 mod ask_tests;
 #[cfg(test)]

@@ -87,7 +87,7 @@ pub(super) fn judge_body(head: &RequestHead) -> Result<(), Error> {
 
 /// Who asks, if they may.
 pub(super) fn admit(head: &RequestHead, snapshot: &Snapshot, unix_s: u64) -> Result<Pass, Error> {
-    let open = snapshot.keys.is_empty();
+    let open = snapshot.is_open();
     let scraped = head.path == METRICS;
     if scraped && !snapshot.metrics.enabled {
         let message = "Nothing is counted here: metrics.enabled is false.";

@@ -5,6 +5,7 @@ use super::compact;
 use super::endpoint::Endpoint;
 use super::identity;
 use super::mode::Mode;
+use super::quota::Shown;
 use super::upstream;
 use crate::auth::chatgpt::Credential;
 use crate::config::{Snapshot, Target};
@@ -46,6 +47,8 @@ pub struct Order<'a> {
     pub place: Place<'a>,
     /// The trace, and the try's own span in it, where Strait traces.
     pub trace: Option<(&'a Trace, SpanId)>,
+    /// What the client is shown of its key's budget.
+    pub quota: Option<&'a Arc<Shown>>,
     /// Randomness that no other attempt has.
     pub seed: [u8; 32],
     /// The wall clock, in Unix seconds.

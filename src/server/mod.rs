@@ -20,6 +20,7 @@ mod given;
 mod guard;
 mod handshake;
 mod journal;
+mod keys;
 mod listener;
 mod login;
 mod meter;
@@ -43,7 +44,7 @@ pub use certificates::check as check_certificates;
 pub use control::reload;
 pub use driver::DriverKind;
 pub use settings::Reload;
-pub use store::settle as settle_store;
+pub use store::{Cost, Till, settle as settle_store};
 
 use crate::config::{Listen, Snapshot};
 use crate::ledger::metrics::Core;
@@ -52,6 +53,7 @@ use driver::phrase;
 use export::Exporter;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
+use keys::Keys;
 use listener::Listener;
 use login::Logins;
 use notify::Notify;
@@ -246,6 +248,7 @@ struct Server {
     workers: Vec<Running>,
     logins: Logins,
     keeping: Keeping,
+    keys: Keys,
     operator: operator::Desk,
     exporter: Option<Exporter>,
     journal: Journal,
@@ -278,6 +281,8 @@ impl Server {
         let traces = exporter.as_ref().map(Exporter::desk);
         let scraper = Arc::new(Scraper::new(cores.clone(), &journal, traces.clone()));
         let operator = operator::Desk::new(scraper.clone(), &journal);
+        // What the store holds is known before anybody is served.
+        let keys = Keys::start(&settings.snapshot, &journal).map_err(system)?;
 
         let cpus = worker::cpus();
         let (started, reports) = channel();
@@ -330,6 +335,7 @@ impl Server {
             workers,
             logins,
             keeping,
+            keys,
             operator,
             exporter,
             journal,
@@ -412,6 +418,13 @@ impl Server {
         let running = Some(&*self.settings);
         let settings = Settings::new(next, &mut self.logins, running, &self.journal);
         self.settings = Arc::new(settings.map_err(|e| e.to_string())?);
+        self.keys
+            .adopt(&self.settings.snapshot)
+            .map_err(|e| phrase(&e))?;
+        for worker in &self.workers {
+            let order = Order::Adopt(self.settings.clone());
+            let _ = worker.orders.unbounded_send(order);
+        }
         self.order(|| Order::Adopt(self.settings.clone()));
         Ok(())
     }
@@ -513,6 +526,7 @@ impl Server {
             crashed |= worker.thread.join().is_err();
         }
         self.logins.finish();
+        self.keys.finish();
         self.keeping.finish();
         self.operator.finish();
         if let Some(exporter) = self.exporter {

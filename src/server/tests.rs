@@ -23,6 +23,7 @@ pub(super) fn snapshot() -> Snapshot {
         tls: None,
         workers: 2,
         keys: Vec::new(),
+        keyring: Arc::default(),
         providers: BTreeMap::new(),
         models: BTreeMap::new(),
         seal_key: SealKey::new([7; 32]),

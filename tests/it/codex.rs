@@ -119,6 +119,24 @@ impl Codex {
         })
     }
 
+    /// What Codex wrote down of its sessions, line by line.
+    pub fn rollouts(&self) -> Vec<Value> {
+        fn files(dir: &Path, out: &mut Vec<Value>) {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => {
+                        out.extend(text.lines().filter_map(|l| serde_json::from_str(l).ok()))
+                    }
+                    Err(_) => files(&path, out),
+                }
+            }
+        }
+        let mut lines = Vec::new();
+        files(&self.home.join("sessions"), &mut lines);
+        lines
+    }
+
     /// Runs `codex exec` with these arguments.
     pub fn exec(&self, arguments: &[&str]) -> Run {
         self.exec_with(arguments, &[("STRAIT_KEY", "open")])

@@ -62,6 +62,7 @@ impl History {
             body: items::request_with(message, "\"stream\":true", without, items),
             generate: message.get("generate").and_then(|g| g.as_bool()) != Some(false),
             previous: id.filter(|_| known).map(<[u8]>::to_vec),
+            lease: None,
         })
     }
 

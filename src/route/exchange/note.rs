@@ -1,5 +1,6 @@
 //! What an exchange notes of itself while it lives.
 
+use super::allow::price;
 use super::{Attempt, Exchange, RequestId};
 use crate::error::Error;
 use crate::http::head::RequestHead;
@@ -98,11 +99,8 @@ impl Exchange {
             .tries
             .last()
             .is_some_and(|t| !t.error.is_empty());
-        let target = attempt.target();
-        let model = target.provider.profile.model(&target.model);
-        let price = model.and_then(|model| model.price);
         self.record.usage = attempt.usage();
-        self.record.cost_nanos = self.record.usage.zip(price).map(|(u, p)| p.nanos(&u));
+        self.record.cost_nanos = attempt.usage().and_then(|usage| price(attempt, &usage));
         if !failed {
             self.try_ends(None);
         }
@@ -120,6 +118,7 @@ impl Exchange {
         record.asks_model = self.endpoint.needs_model();
         record.streamed = self.attempt.as_ref().is_some_and(Attempt::committed);
         record.took = self.last.duration_since(self.started);
+        self.settle(&record);
         record
     }
 }

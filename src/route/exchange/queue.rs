@@ -69,6 +69,7 @@ impl Exchange {
             entropy: seed_of(self.entropy, u32::MAX),
             queued: queued.clone(),
             room,
+            lease: self.lease.take(),
         }));
         self.ask_store(Ask::Put(Box::new(queued)), Phase::Queueing);
         Ok(())

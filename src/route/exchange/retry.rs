@@ -123,6 +123,7 @@ impl Exchange {
             credential,
             framing: self.framing,
             place: self.place(),
+            quota: self.quota.as_ref(),
             trace: self
                 .record
                 .trace

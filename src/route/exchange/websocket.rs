@@ -49,6 +49,7 @@ impl Exchange {
                 exchange.keeping.get_or_insert_default().previous = create.previous;
             }
             exchange.record.request_bytes = create.body.len() as u64;
+            exchange.lease = create.lease;
             exchange.route(create.body)
         });
         if let Err(error) = begun {
@@ -83,7 +84,7 @@ impl Exchange {
 
     /// Accepts the handshake.
     pub(super) fn change_protocol(&mut self) -> Result<(), Error> {
-        origin::admit_websocket(&self.head, self.snapshot.keys.is_empty())?;
+        origin::admit_websocket(&self.head, self.snapshot.is_open())?;
         let accept = websocket::accept(&self.head).map_err(|refusal| match refusal {
             Refusal::Malformed(what) => {
                 Error::bad_request(format!("The WebSocket handshake is malformed: {what}."))

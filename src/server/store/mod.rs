@@ -16,6 +16,7 @@ mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod till;
 
 use super::ServerError;
 use super::journal::Journal;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+pub use till::{Cost, Till};
 
 /// Most questions, and about most bytes, in one transaction.
 const BATCH_MAX: usize = 256;

@@ -30,7 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Taken by whoever makes the tables, and by whoever sweeps: any number, the same everywhere.
-const LOCK: i64 = 0x5374_7274;
+pub(super) const LOCK: i64 = 0x5374_7274;
 
 const TABLES: &str = "
 CREATE TABLE strait_schema (version BIGINT NOT NULL);
@@ -176,6 +176,11 @@ impl Postgres {
                 Err(Trouble::Away(why))
             }
         }
+    }
+
+    /// A connection of its own, tables made.
+    pub(super) fn client(&self) -> Result<Client, Trouble> {
+        Ok(self.session()?.client)
     }
 
     fn session(&self) -> Result<Session, Trouble> {

@@ -164,7 +164,7 @@ impl Backend for Sqlite {
     }
 }
 
-fn open(path: &std::path::Path) -> Result<Connection, Error> {
+pub(super) fn open(path: &std::path::Path) -> Result<Connection, Error> {
     place::prepare(path).map_err(Error::Away)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(limits::STORE_TIMEOUT)?;
@@ -498,9 +498,18 @@ fn status_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Status> {
 }
 
 /// What went wrong; a phrase.
-enum Error {
+pub(super) enum Error {
     Away(String),
     Refused(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Away(why) => Trouble::Away(why),
+            Error::Refused(why) => Trouble::Refused(why),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Error {
