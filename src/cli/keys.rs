@@ -248,8 +248,7 @@ fn heard(snapshot: &Snapshot) -> &'static str {
     match snapshot.store.chosen {
         true => "A Strait that runs knows within seconds.",
         false => {
-            "A Strait that runs knows within seconds; for the first key ever, tell it to read its \
-             configuration again (SIGHUP)."
+            "A Strait that runs knows within seconds; of the first key ever, after `strait reload`."
         }
     }
 }

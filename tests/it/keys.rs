@@ -245,7 +245,7 @@ fn a_store_that_nobody_named_is_looked_into_at_the_start_and_on_reload() {
     };
     assert!(!has_thread());
     let (secret, said) = run(&dir, &["keys", "add", "a"]);
-    assert!(said.contains("SIGHUP"), "{said}");
+    assert!(said.contains("strait reload"), "{said}");
     strait.signal("HUP");
     strait.says("keys: 1 in the store");
     strait.says("configuration reloaded");
