@@ -13,6 +13,7 @@ mod certificates;
 mod client;
 mod cold;
 mod control;
+mod database;
 mod downstream;
 mod driver;
 mod export;

@@ -10,8 +10,6 @@
 //! transactions at most, however many writers there are. What is too old or too much goes in
 //! small steps between the questions.
 
-mod packed;
-mod place;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
@@ -19,13 +17,14 @@ mod tests;
 mod till;
 
 use super::ServerError;
+use super::database::place;
+use super::database::{Schema, Trouble};
 use super::journal::Journal;
 use super::wire::Local;
 use crate::config::{Place, Store};
 use crate::ledger::stored::{Ask, Reply};
 use crate::limits;
 use futures_channel::oneshot;
-pub use place::settle;
 use postgres::Postgres;
 use sqlite::Sqlite;
 use std::io;
@@ -40,6 +39,22 @@ pub use till::{Cost, Till};
 /// Most questions, and about most bytes, in one transaction.
 const BATCH_MAX: usize = 256;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// The tables here. Files are marked with "Strt".
+const SCHEMA: Schema = Schema {
+    application: 0x5374_7274,
+    table: "strait_schema",
+    version: 1,
+};
+
+/// Makes the place of the store, or finds out that it cannot be used.
+pub fn settle(store: &mut Store) -> Result<(), ServerError> {
+    if !store.chosen && !store.keeps() {
+        eprintln!("strait: no store of responses: neither STATE_DIRECTORY nor HOME is set.");
+    }
+    let names = ("store of responses", "store");
+    place::settle(&mut store.place, store.chosen, &SCHEMA, names).map_err(ServerError::Store)
+}
 
 /// For how long things are kept, and how much.
 #[derive(Clone, Copy, Debug)]
@@ -64,25 +79,6 @@ impl Terms {
             sweep_every: limits::STORE_SWEEP_EVERY,
         }
     }
-}
-
-/// As databases count.
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// As databases count: what is larger than any of their numbers is the largest.
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Why a question was not answered; a phrase for the operator.
-#[derive(Debug)]
-enum Trouble {
-    /// The database is not there: no question will be answered.
-    Away(String),
-    /// Something in the questions was refused; the others may do better without it.
-    Refused(String),
 }
 
 /// A database.

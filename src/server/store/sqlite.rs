@@ -1,39 +1,24 @@
 //! The store in an SQLite file: for one machine, with nothing to set up.
-//!
-//! WAL with `synchronous=NORMAL`: what was committed survives the end of the process, `kill -9`
-//! included, because the log is the kernel's by then; a power cut may take the last commits, but
-//! never breaks the file. A sync per commit would cost a disk's round trip for a promise that
-//! nobody makes to a client.
-//!
-//! Pages that become free are used again first; beyond [`SLACK_PAGES`] the file shrinks, a
-//! little at a time (`auto_vacuum=INCREMENTAL`).
 
-use super::packed::{pack, unpack};
-use super::place::{self, APPLICATION, SCHEMA};
-use super::{Backend, Terms, Trouble, millis, whole};
+use super::{Backend, SCHEMA, Terms};
 use crate::ledger::ending;
 use crate::ledger::stored::{Ask, Event, Key, Reply, Status, Stored};
 use crate::limits;
+use crate::server::database::packed::{pack, unpack};
+use crate::server::database::sqlite::{self, File};
+use crate::server::database::{Trouble, millis, whole};
 use rusqlite::types::Type;
 use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, named_params,
-    params,
+    Connection, OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params,
 };
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most responses in a step of a sweep.
 const STEP_RESPONSES: usize = 32;
 /// Most events in a step of a sweep.
 const STEP_EVENTS: usize = 1000;
-/// Most pages given back in a step of a sweep: 1 MiB.
-const STEP_PAGES: i64 = 256;
-/// Free pages that are kept for what comes next: 4 MiB.
-const SLACK_PAGES: i64 = 1024;
-/// How often the file of a store that nobody asks is opened to see what is too old.
-const SWEEP_UNUSED_EVERY: Duration = Duration::from_secs(3600);
-
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
 CREATE TABLE responses (
     row INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
@@ -71,55 +56,22 @@ WHERE status IN ('queued', 'in_progress')";
 
 /// A file, opened when it is needed.
 pub(super) struct Sqlite {
-    path: PathBuf,
+    file: File,
     terms: Terms,
-    connection: Option<Connection>,
-    /// When an unused file was last looked at.
-    swept: Option<Instant>,
 }
 
 impl Sqlite {
     pub(super) fn new(path: PathBuf, terms: Terms) -> Self {
-        Sqlite {
-            path,
-            terms,
-            connection: None,
-            swept: None,
-        }
-    }
-
-    fn trouble(&self, error: Error) -> Trouble {
-        match error {
-            Error::Away(why) => Trouble::Away(format!("sqlite:{}: {why}", self.path.display())),
-            Error::Refused(why) => {
-                Trouble::Refused(format!("sqlite:{}: {why}", self.path.display()))
-            }
-        }
-    }
-
-    /// Does `act` in a transaction.
-    fn within<T>(
-        &mut self,
-        act: impl FnOnce(&Desktop<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open(&self.path)?,
-        };
-        let connection = self.connection.insert(connection);
-        let result = transact(connection, self.terms, act);
-        if matches!(result, Err(Error::Away(_))) {
-            self.connection = None;
-        }
-        result
+        let file = File::new(path, &SCHEMA, TABLES);
+        Sqlite { file, terms }
     }
 }
 
 fn transact<T>(
     connection: &mut Connection,
     terms: Terms,
-    act: impl FnOnce(&Desktop<'_>) -> Result<T, Error>,
-) -> Result<T, Error> {
+    act: impl FnOnce(&Desktop<'_>) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
     // A reader may have to write that a response has failed, and cannot become a writer later.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -135,70 +87,16 @@ fn transact<T>(
 
 impl Backend for Sqlite {
     fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Reply>, Trouble> {
-        let result = self.within(|desktop| asks.iter().map(|ask| desktop.answer(ask)).collect());
-        result.map_err(|e| self.trouble(e))
+        let all = |desktop: &Desktop<'_>| asks.iter().map(|ask| desktop.answer(ask)).collect();
+        self.file
+            .with(|connection| transact(connection, self.terms, all))
     }
 
     fn sweep(&mut self) -> Result<bool, Trouble> {
-        let unused = self.connection.is_none();
-        if unused {
-            let empty = std::fs::metadata(&self.path).map_or(true, |file| file.len() == 0);
-            if empty
-                || self
-                    .swept
-                    .is_some_and(|at| at.elapsed() < SWEEP_UNUSED_EVERY)
-            {
-                return Ok(false);
-            }
-        }
-        let swept = self.within(|desktop| desktop.sweep());
-        let shrunk = match (swept, &self.connection) {
-            (Ok(more), Some(connection)) => shrink(connection).map(|s| s || more),
-            (result, _) => result,
-        };
-        if unused {
-            self.connection = None;
-            self.swept = matches!(shrunk, Ok(false)).then(Instant::now);
-        }
-        shrunk.map_err(|e| self.trouble(e))
+        let step = |desktop: &Desktop<'_>| desktop.sweep();
+        self.file
+            .sweep(|connection| transact(connection, self.terms, step))
     }
-}
-
-pub(super) fn open(path: &std::path::Path) -> Result<Connection, Error> {
-    place::prepare(path).map_err(Error::Away)?;
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(limits::STORE_TIMEOUT)?;
-    // In this order: what is vacuumed is decided before there is a page.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let number = |name: &str| -> rusqlite::Result<u32> {
-        transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
-    };
-    let schema = number("user_version")?;
-    place::versions(number("application_id")?, schema).map_err(Error::Away)?;
-    if schema == 0 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
-    }
-    transaction.commit()?;
-    Ok(connection)
-}
-
-/// Gives a few free pages back to the file system; true if there are more.
-fn shrink(connection: &Connection) -> Result<bool, Error> {
-    let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
-    if free()? <= SLACK_PAGES {
-        return Ok(false);
-    }
-    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
-    // A page a row.
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    Ok(free()? > SLACK_PAGES)
 }
 
 /// A transaction, and what holds in it.
@@ -210,7 +108,7 @@ struct Desktop<'a> {
 }
 
 impl Desktop<'_> {
-    fn answer(&self, ask: &Ask) -> Result<Reply, Error> {
+    fn answer(&self, ask: &Ask) -> Result<Reply, Trouble> {
         match ask {
             Ask::Put(stored) => self.put(stored),
             Ask::Get(key) => Ok(self.find(key)?.map_or(Reply::Missing, found)),
@@ -221,7 +119,7 @@ impl Desktop<'_> {
         }
     }
 
-    fn put(&self, stored: &Stored) -> Result<Reply, Error> {
+    fn put(&self, stored: &Stored) -> Result<Reply, Trouble> {
         let key = &stored.key;
         let is_final = stored.status.is_final();
         let before = self.status(key)?;
@@ -243,13 +141,13 @@ impl Desktop<'_> {
                 ":streamed": stored.streamed,
                 ":now": self.now,
                 ":ended_at": is_final.then_some(self.now),
-                ":response": pack(&stored.response).map_err(Error::Refused)?,
-                ":input": pack(&stored.input).map_err(Error::Refused)?,
+                ":response": pack(&stored.response).map_err(Trouble::Refused)?,
+                ":input": pack(&stored.input).map_err(Trouble::Refused)?,
             })?;
         Ok(Reply::Kept)
     }
 
-    fn status(&self, key: &Key) -> Result<Option<Status>, Error> {
+    fn status(&self, key: &Key) -> Result<Option<Status>, Trouble> {
         let mut statement = self
             .transaction
             .prepare_cached("SELECT status FROM responses WHERE id = ?1 AND owner = ?2")?;
@@ -258,7 +156,7 @@ impl Desktop<'_> {
     }
 
     /// The response, and its row. One whose worker has gone has failed by then.
-    fn find(&self, key: &Key) -> Result<Option<(i64, Stored)>, Error> {
+    fn find(&self, key: &Key) -> Result<Option<(i64, Stored)>, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT row, created_at, status, background, streamed, heartbeat, response, input
              FROM responses WHERE id = ?1 AND owner = ?2",
@@ -279,8 +177,8 @@ impl Desktop<'_> {
         let Some((row, heartbeat, mut stored, packed)) = found.optional()? else {
             return Ok(None);
         };
-        stored.response = unpack(&packed.0).map_err(Error::Refused)?;
-        stored.input = unpack(&packed.1).map_err(Error::Refused)?;
+        stored.response = unpack(&packed.0).map_err(Trouble::Refused)?;
+        stored.input = unpack(&packed.1).map_err(Trouble::Refused)?;
         if stored.background && !stored.status.is_final() && self.is_silent(heartbeat) {
             stored.status = Status::Failed;
             stored.response = ending::lost(&stored.response);
@@ -293,8 +191,8 @@ impl Desktop<'_> {
         heartbeat <= self.now - millis(self.terms.silence)
     }
 
-    fn end(&self, row: i64, status: Status, response: &[u8]) -> Result<(), Error> {
-        let packed = pack(response).map_err(Error::Refused)?;
+    fn end(&self, row: i64, status: Status, response: &[u8]) -> Result<(), Trouble> {
+        let packed = pack(response).map_err(Trouble::Refused)?;
         let mut statement = self.transaction.prepare_cached(
             "UPDATE responses SET status = ?2, ended_at = ?3, response = ?4 WHERE row = ?1",
         )?;
@@ -302,7 +200,7 @@ impl Desktop<'_> {
         Ok(())
     }
 
-    fn delete(&self, key: &Key) -> Result<Reply, Error> {
+    fn delete(&self, key: &Key) -> Result<Reply, Trouble> {
         let mut statement = self
             .transaction
             .prepare_cached("DELETE FROM responses WHERE id = ?1 AND owner = ?2 RETURNING row")?;
@@ -316,7 +214,7 @@ impl Desktop<'_> {
         }
     }
 
-    fn delete_events(&self, row: i64) -> Result<(), Error> {
+    fn delete_events(&self, row: i64) -> Result<(), Trouble> {
         let mut statement = self
             .transaction
             .prepare_cached("DELETE FROM events WHERE response = ?1")?;
@@ -324,7 +222,7 @@ impl Desktop<'_> {
         Ok(())
     }
 
-    fn append(&self, key: &Key, events: &[Event]) -> Result<Reply, Error> {
+    fn append(&self, key: &Key, events: &[Event]) -> Result<Reply, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "UPDATE responses SET heartbeat = ?3, has_events = max(has_events, ?4)
              WHERE id = ?1 AND owner = ?2 AND status <> 'cancelled' RETURNING row",
@@ -346,7 +244,7 @@ impl Desktop<'_> {
         Ok(Reply::Kept)
     }
 
-    fn events(&self, key: &Key, after: Option<u64>) -> Result<Reply, Error> {
+    fn events(&self, key: &Key, after: Option<u64>) -> Result<Reply, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT row, status, background, heartbeat FROM responses
              WHERE id = ?1 AND owner = ?2",
@@ -382,7 +280,7 @@ impl Desktop<'_> {
         Ok(Reply::Events(events, status))
     }
 
-    fn cancel(&self, key: &Key) -> Result<Reply, Error> {
+    fn cancel(&self, key: &Key) -> Result<Reply, Trouble> {
         let Some((row, mut stored)) = self.find(key)? else {
             return Ok(Reply::Missing);
         };
@@ -395,14 +293,14 @@ impl Desktop<'_> {
     }
 
     /// A step; true if there is more to do.
-    fn sweep(&self) -> Result<bool, Error> {
+    fn sweep(&self) -> Result<bool, Trouble> {
         let more = self.sweep_silent()?;
         let more = self.sweep_events()? || more;
         let more = self.sweep_old()? || more;
         Ok(self.sweep_size()? || more)
     }
 
-    fn sweep_silent(&self) -> Result<bool, Error> {
+    fn sweep_silent(&self) -> Result<bool, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT id, owner FROM responses WHERE status IN ('queued', 'in_progress')
              AND background AND heartbeat <= ?1 LIMIT ?2",
@@ -419,7 +317,7 @@ impl Desktop<'_> {
         Ok(silent.len() == STEP_RESPONSES)
     }
 
-    fn sweep_events(&self) -> Result<bool, Error> {
+    fn sweep_events(&self) -> Result<bool, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT row FROM responses WHERE has_events AND ended_at <= ?1 LIMIT 1",
         )?;
@@ -441,7 +339,7 @@ impl Desktop<'_> {
         Ok(true)
     }
 
-    fn sweep_old(&self) -> Result<bool, Error> {
+    fn sweep_old(&self) -> Result<bool, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "DELETE FROM responses WHERE row IN (SELECT row FROM responses
              WHERE created_at <= ?1 ORDER BY created_at LIMIT ?2) RETURNING row",
@@ -456,13 +354,13 @@ impl Desktop<'_> {
     }
 
     /// The oldest go first; those that are not done yet stay.
-    fn sweep_size(&self) -> Result<bool, Error> {
+    fn sweep_size(&self) -> Result<bool, Trouble> {
         let mut statement = self.transaction.prepare_cached(
             "DELETE FROM responses WHERE row = (SELECT row FROM responses
              WHERE ended_at IS NOT NULL ORDER BY created_at LIMIT 1) RETURNING row",
         )?;
         for _ in 0..STEP_RESPONSES {
-            if self.bytes()? <= self.terms.max_bytes {
+            if sqlite::bytes(&self.transaction)? <= self.terms.max_bytes {
                 return Ok(false);
             }
             let row = statement.query_row([], |row| row.get(0)).optional()?;
@@ -472,18 +370,6 @@ impl Desktop<'_> {
             }
         }
         Ok(true)
-    }
-
-    /// Bytes of the pages that are in use.
-    fn bytes(&self) -> Result<u64, Error> {
-        let number = |name: &str| -> Result<u64, Error> {
-            let mut statement = self.transaction.prepare_cached(&format!("PRAGMA {name}"))?;
-            Ok(statement
-                .query_row([], |row| row.get::<_, i64>(0))?
-                .unsigned_abs())
-        };
-        let used = number("page_count")?.saturating_sub(number("freelist_count")?);
-        Ok(used * number("page_size")?)
     }
 }
 
@@ -495,38 +381,4 @@ fn status_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Status> {
     let name = row.get_ref(index)?.as_str()?;
     let unknown = || rusqlite::Error::InvalidColumnType(index, name.to_owned(), Type::Text);
     Status::named(name).ok_or_else(unknown)
-}
-
-/// What went wrong; a phrase.
-pub(super) enum Error {
-    Away(String),
-    Refused(String),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Away(why) => Trouble::Away(why),
-            Error::Refused(why) => Trouble::Refused(why),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        let why = error.to_string();
-        match error.sqlite_error_code() {
-            // One question at a time would only wait again, or fail again.
-            Some(
-                ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::SystemIoFailure,
-            ) => Error::Away(why),
-            _ => Error::Refused(why),
-        }
-    }
 }

@@ -54,7 +54,7 @@ impl World for SqliteWorld {
 
     fn age_of_tomorrow(&self) {
         let connection = rusqlite::Connection::open(self.path()).unwrap();
-        let version = place::SCHEMA + 1;
+        let version = SCHEMA.version + 1;
         connection
             .pragma_update(None, "user_version", version)
             .unwrap();

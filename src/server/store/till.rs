@@ -4,12 +4,13 @@
 //! A change of a key is a row written anew under a number that only grows, so that who watches sees
 //! with one short question whether there is something new.
 
-use super::postgres::Postgres;
-use super::{Terms, Trouble, sqlite, whole};
+use super::{SCHEMA, postgres, sqlite};
 use crate::config::{Place, Store};
 use crate::ledger::keys::StoredKey;
 use crate::ledger::window::{Per, Window};
-use crate::server::ServerError;
+use crate::server::database::postgres::{LOCK, Link};
+use crate::server::database::sqlite::File;
+use crate::server::database::{Trouble, whole};
 use std::path::Path;
 
 /// How long the spending of a window is kept, in seconds: more than a year.
@@ -55,7 +56,7 @@ pub struct Cost {
 pub struct Till(Connection);
 
 enum Connection {
-    Postgres(Box<postgres::Client>),
+    Postgres(Box<::postgres::Client>),
     Sqlite(rusqlite::Connection),
 }
 
@@ -69,16 +70,15 @@ impl Till {
     /// Opens the database and makes what is missing in it; the error is a phrase. `unix_s` is the
     /// wall clock.
     pub fn open(store: &Store, ca_file: Option<&Path>, unix_s: u64) -> Result<Till, String> {
-        let of = |e: ServerError| e.to_string();
         let connection = match &store.place {
             Place::Nowhere => return Err("there is no store".to_owned()),
             Place::Postgres(database) => {
-                let place = Postgres::new(database, ca_file, Terms::of(store)).map_err(of)?;
-                Connection::Postgres(Box::new(place.client().map_err(phrase)?))
+                let link = Link::new(database, ca_file, &SCHEMA, postgres::TABLES)?;
+                Connection::Postgres(Box::new(link.client().map_err(phrase)?))
             }
             Place::Sqlite(path) => {
-                let opened = sqlite::open(path).map_err(|e| phrase(e.into()))?;
-                Connection::Sqlite(opened)
+                let file = File::new(path.clone(), &SCHEMA, sqlite::TABLES);
+                Connection::Sqlite(file.open().map_err(phrase)?)
             }
         };
         let mut till = Till(connection);
@@ -188,9 +188,9 @@ impl Till {
                 // What is read before it is written must not change in between.
                 let immediate = rusqlite::TransactionBehavior::Immediate;
                 let begun = connection.transaction_with_behavior(immediate);
-                let mut transaction = begun.map_err(sqlite::Error::from)?;
+                let mut transaction = begun?;
                 let result = act(&mut transaction)?;
-                transaction.commit().map_err(sqlite::Error::from)?;
+                transaction.commit()?;
                 Ok(result)
             }
         }
@@ -231,7 +231,7 @@ impl Sql for rusqlite::Transaction<'_> {
     }
 
     fn batch(&mut self, sql: &str) -> Result<(), Trouble> {
-        Ok(self.execute_batch(sql).map_err(sqlite::Error::from)?)
+        Ok(self.execute_batch(sql)?)
     }
 
     fn query(&mut self, sql: &str, given: &[Cell]) -> Result<Vec<Vec<Cell>>, Trouble> {
@@ -247,7 +247,7 @@ impl Sql for rusqlite::Transaction<'_> {
             })?;
             rows.collect()
         };
-        Ok(read().map_err(sqlite::Error::from)?)
+        Ok(read()?)
     }
 }
 
@@ -260,11 +260,11 @@ impl rusqlite::ToSql for Cell {
     }
 }
 
-impl Sql for postgres::Transaction<'_> {
+impl Sql for ::postgres::Transaction<'_> {
     fn lock_all(&mut self) -> Result<(), Trouble> {
         self.execute(
             "SELECT pg_advisory_xact_lock($1)",
-            &[&super::postgres::LOCK],
+            &[&LOCK],
         )?;
         Ok(())
     }
@@ -279,17 +279,17 @@ impl Sql for postgres::Transaction<'_> {
     }
 
     fn query(&mut self, sql: &str, given: &[Cell]) -> Result<Vec<Vec<Cell>>, Trouble> {
-        let given: Vec<&(dyn postgres::types::ToSql + Sync)> = given
+        let given: Vec<&(dyn ::postgres::types::ToSql + Sync)> = given
             .iter()
             .map(|cell| match cell {
-                Cell::Int(n) => n as &(dyn postgres::types::ToSql + Sync),
+                Cell::Int(n) => n as &(dyn ::postgres::types::ToSql + Sync),
                 Cell::Text(text) => text,
             })
             .collect();
-        let rows = postgres::Transaction::query(self, sql, &given)?;
-        let read = |row: &postgres::Row| {
+        let rows = ::postgres::Transaction::query(self, sql, &given)?;
+        let read = |row: &::postgres::Row| {
             let cell = |index: usize| match row.columns()[index].type_() {
-                &postgres::types::Type::INT8 => row.try_get(index).map(Cell::Int),
+                &::postgres::types::Type::INT8 => row.try_get(index).map(Cell::Int),
                 _ => row.try_get(index).map(Cell::Text),
             };
             (0..row.len()).map(cell).collect::<Result<_, _>>()

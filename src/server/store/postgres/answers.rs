@@ -1,14 +1,14 @@
 //! The questions, as statements of PostgreSQL.
 
-use super::super::packed::{pack, unpack};
-use super::super::{Terms, Trouble, millis, whole};
-use super::LOCK;
+use super::super::Terms;
 use crate::ledger::ending;
 use crate::ledger::stored::{Ask, Event, Key, Reply, Status, Stored};
 use crate::limits;
+use crate::server::database::packed::{pack, unpack};
+use crate::server::database::postgres::{LOCK, Transaction};
+use crate::server::database::{Trouble, millis, whole};
+use postgres::Row;
 use postgres::types::ToSql;
-use postgres::{Row, Statement, Transaction};
-use std::collections::HashMap;
 
 /// Most responses in a step of a sweep.
 const STEP_RESPONSES: i64 = 32;
@@ -153,9 +153,8 @@ const DELETE_OLDEST: &str = "
     )";
 
 /// A transaction, and what holds in it.
-pub(super) struct Answers<'a> {
-    pub(super) transaction: Transaction<'a>,
-    pub(super) statements: &'a mut HashMap<&'static str, Statement>,
+pub(super) struct Answers<'a, 't> {
+    pub(super) transaction: &'a mut Transaction<'t>,
     pub(super) terms: Terms,
 }
 
@@ -167,42 +166,7 @@ struct Found {
     lost: bool,
 }
 
-impl Answers<'_> {
-    fn statement(&mut self, sql: &'static str) -> Result<Statement, Trouble> {
-        if let Some(statement) = self.statements.get(sql) {
-            return Ok(statement.clone());
-        }
-        let statement = self.transaction.prepare(sql)?;
-        self.statements.insert(sql, statement.clone());
-        Ok(statement)
-    }
-
-    fn execute(
-        &mut self,
-        sql: &'static str,
-        given: &[&(dyn ToSql + Sync)],
-    ) -> Result<i64, Trouble> {
-        let statement = self.statement(sql)?;
-        Ok(whole(self.transaction.execute(&statement, given)?))
-    }
-
-    fn query(
-        &mut self,
-        sql: &'static str,
-        given: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Trouble> {
-        let statement = self.statement(sql)?;
-        Ok(self.transaction.query(&statement, given)?)
-    }
-
-    fn first(
-        &mut self,
-        sql: &'static str,
-        given: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, Trouble> {
-        Ok(self.query(sql, given)?.into_iter().next())
-    }
-
+impl Answers<'_, '_> {
     pub(super) fn answer(&mut self, ask: &Ask) -> Result<Reply, Trouble> {
         match ask {
             Ask::Put(stored) => self.put(stored),
@@ -217,10 +181,12 @@ impl Answers<'_> {
                 Ok(Reply::Missing)
             }
             Ask::Get(key) => Ok(self.find(key)?.map_or(Reply::Missing, reply)),
-            Ask::Delete(key) => Ok(match self.execute(DELETE, &[&key.id, &key.owner])? {
-                0 => Reply::Missing,
-                _ => Reply::Kept,
-            }),
+            Ask::Delete(key) => Ok(
+                match self.transaction.execute(DELETE, &[&key.id, &key.owner])? {
+                    0 => Reply::Missing,
+                    _ => Reply::Kept,
+                },
+            ),
             Ask::Append(key, events) => self.append(key, events),
             Ask::Events(key, after) => self.events(key, *after),
             Ask::Cancel(key) => self.cancel(key),
@@ -238,7 +204,7 @@ impl Answers<'_> {
             true => {
                 let given: [&(dyn ToSql + Sync); 6] =
                     [id, owner, &status, &bytes, &response, &input];
-                self.execute(END, &given)?
+                self.transaction.execute(END, &given)?
             }
             false => {
                 let created_at = whole(stored.created_at);
@@ -253,7 +219,7 @@ impl Answers<'_> {
                     &response,
                     &input,
                 ];
-                self.execute(BEGIN, &given)?
+                self.transaction.execute(BEGIN, &given)?
             }
         };
         if changed > 0 {
@@ -267,7 +233,7 @@ impl Answers<'_> {
     }
 
     fn status(&mut self, key: &Key) -> Result<Option<Status>, Trouble> {
-        let row = self.first(STATUS, &[&key.id, &key.owner])?;
+        let row = self.transaction.first(STATUS, &[&key.id, &key.owner])?;
         row.map(|row| status_at(&row, 0)).transpose()
     }
 
@@ -294,7 +260,10 @@ impl Answers<'_> {
 
     fn read(&mut self, sql: &'static str, key: &Key) -> Result<Option<Found>, Trouble> {
         let silence = millis(self.terms.silence);
-        let Some(row) = self.first(sql, &[&key.id, &key.owner, &silence])? else {
+        let Some(row) = self
+            .transaction
+            .first(sql, &[&key.id, &key.owner, &silence])?
+        else {
             return Ok(None);
         };
         let stored = Stored {
@@ -313,7 +282,8 @@ impl Answers<'_> {
     fn change(&mut self, found: &Found) -> Result<(), Trouble> {
         let response = pack(&found.stored.response).map_err(Trouble::Refused)?;
         let status = found.stored.status.name();
-        self.execute(CHANGE, &[&found.seq, &status, &response])?;
+        self.transaction
+            .execute(CHANGE, &[&found.seq, &status, &response])?;
         Ok(())
     }
 
@@ -322,7 +292,7 @@ impl Answers<'_> {
         let bodies: Vec<&[u8]> = events.iter().map(|e| e.data.as_slice()).collect();
         let bytes = whole(bodies.iter().map(|b| b.len() as u64).sum());
         let given: [&(dyn ToSql + Sync); 5] = [&key.id, &key.owner, &bytes, &numbers, &bodies];
-        if self.first(APPEND, &given)?.is_some() {
+        if self.transaction.first(APPEND, &given)?.is_some() {
             return Ok(Reply::Kept);
         }
         Ok(match self.status(key)? {
@@ -333,7 +303,10 @@ impl Answers<'_> {
 
     fn events(&mut self, key: &Key, after: Option<u64>) -> Result<Reply, Trouble> {
         let silence = millis(self.terms.silence);
-        let Some(row) = self.first(LOOK, &[&key.id, &key.owner, &silence])? else {
+        let Some(row) = self
+            .transaction
+            .first(LOOK, &[&key.id, &key.owner, &silence])?
+        else {
             return Ok(Reply::Missing);
         };
         let seq: i64 = row.try_get(0)?;
@@ -348,7 +321,10 @@ impl Answers<'_> {
             whole(limits::STORE_EVENTS_BYTES as u64),
         );
         let mut events = Vec::new();
-        for row in self.query(EVENTS, &[&seq, &after, &most, &bytes])? {
+        for row in self
+            .transaction
+            .query(EVENTS, &[&seq, &after, &most, &bytes])?
+        {
             events.push(Event {
                 number: row.try_get::<_, i64>(0)?.unsigned_abs(),
                 data: row.try_get(1)?,
@@ -371,21 +347,27 @@ impl Answers<'_> {
 
     /// A step, unless another node is at it; true if there is more to do.
     pub(super) fn sweep(&mut self) -> Result<bool, Trouble> {
-        let alone = self.first("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK])?;
+        let alone = self
+            .transaction
+            .first("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK])?;
         if !alone.map_or(Ok(false), |row| row.try_get(0))? {
             return Ok(false);
         }
         let more = self.sweep_silent()?;
         let more = self.sweep_events()? || more;
         let max_age = millis(self.terms.max_age);
-        let gone = self.execute(DELETE_OLD, &[&max_age, &STEP_RESPONSES])?;
+        let gone = self
+            .transaction
+            .execute(DELETE_OLD, &[&max_age, &STEP_RESPONSES])?;
         let more = gone == STEP_RESPONSES || more;
         Ok(self.sweep_size()? || more)
     }
 
     fn sweep_silent(&mut self) -> Result<bool, Trouble> {
         let silence = millis(self.terms.silence);
-        let silent = self.query(SILENT, &[&silence, &STEP_RESPONSES])?;
+        let silent = self
+            .transaction
+            .query(SILENT, &[&silence, &STEP_RESPONSES])?;
         for row in &silent {
             let (id, owner) = (row.try_get(0)?, row.try_get(1)?);
             self.find_to_change(&Key { id, owner })?;
@@ -395,19 +377,23 @@ impl Answers<'_> {
 
     fn sweep_events(&mut self) -> Result<bool, Trouble> {
         let kept = millis(self.terms.events_kept);
-        let Some(row) = self.first(LOG_TO_GO, &[&kept])? else {
+        let Some(row) = self.transaction.first(LOG_TO_GO, &[&kept])? else {
             return Ok(false);
         };
         let seq: i64 = row.try_get(0)?;
-        if self.execute(DELETE_EVENTS, &[&seq, &STEP_EVENTS])? < STEP_EVENTS {
-            self.execute(NO_EVENTS, &[&seq])?;
+        if self
+            .transaction
+            .execute(DELETE_EVENTS, &[&seq, &STEP_EVENTS])?
+            < STEP_EVENTS
+        {
+            self.transaction.execute(NO_EVENTS, &[&seq])?;
         }
         Ok(true)
     }
 
     /// The oldest go first; those that are not done yet stay.
     fn sweep_size(&mut self) -> Result<bool, Trouble> {
-        let bytes: i64 = match self.first(BYTES, &[])? {
+        let bytes: i64 = match self.transaction.first(BYTES, &[])? {
             Some(row) => row.try_get(0)?,
             None => 0,
         };
@@ -415,7 +401,10 @@ impl Answers<'_> {
         if excess <= 0 {
             return Ok(false);
         }
-        Ok(self.execute(DELETE_OLDEST, &[&excess, &STEP_RESPONSES])? == STEP_RESPONSES)
+        Ok(self
+            .transaction
+            .execute(DELETE_OLDEST, &[&excess, &STEP_RESPONSES])?
+            == STEP_RESPONSES)
     }
 }
 

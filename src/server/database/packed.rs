@@ -14,7 +14,7 @@ const PLAIN_BYTES_MAX: usize = 256;
 const LEVEL: i32 = 1;
 
 /// Packs `object`; an error is a phrase for the operator.
-pub(super) fn pack(object: &[u8]) -> Result<Vec<u8>, String> {
+pub(in crate::server) fn pack(object: &[u8]) -> Result<Vec<u8>, String> {
     if object.len() > limits::STORE_OBJECT_BYTES_MAX {
         return Err(format!("{} bytes are too many to be kept", object.len()));
     }
@@ -28,7 +28,7 @@ pub(super) fn pack(object: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// What was packed; an error is a phrase for the operator.
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
+pub(in crate::server) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
     match packed.split_first() {
         Some((&PLAIN, rest)) => Ok(rest.to_vec()),
         Some((&ZSTD, rest)) => {

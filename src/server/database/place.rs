@@ -1,47 +1,41 @@
-//! What is looked at before Strait serves: whether the place of the store can be used. The
-//! database itself is opened with the first question, so that who keeps nothing pays nothing.
+//! What is looked at before Strait serves: whether a place can be used. The database itself is
+//! opened with the first question, so that who keeps nothing pays nothing.
 
-use crate::config::{Place, Store};
-use crate::server::ServerError;
+use super::Schema;
+use crate::config::Place;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The version of the schema that this program writes. A newer one is refused, an older one is
-/// brought up.
-pub(super) const SCHEMA: u32 = 1;
-/// `application_id` of our files: "Strt".
-pub(super) const APPLICATION: u32 = 0x5374_7274;
-
-/// Makes the directory and the file of an SQLite store. One that nobody chose, and that cannot be
-/// made, is done without, which is said once on standard error.
-pub fn settle(store: &mut Store) -> Result<(), ServerError> {
-    let path = match &store.place {
-        Place::Sqlite(path) => path,
-        Place::Nowhere if !store.chosen => {
-            eprintln!("strait: no store of responses: neither STATE_DIRECTORY nor HOME is set.");
-            return Ok(());
-        }
-        _ => return Ok(()),
+/// Makes the directory and the file of an SQLite database. One that nobody has `chosen`, and that
+/// cannot be made, is done without, which is said once on standard error; `what` it is, and the
+/// `section` of the configuration. An error is a phrase that names the place.
+pub(in crate::server) fn settle(
+    place: &mut Place,
+    chosen: bool,
+    schema: &Schema,
+    (what, section): (&str, &str),
+) -> Result<(), String> {
+    let Place::Sqlite(path) = place else {
+        return Ok(());
     };
-    match prepare(path) {
+    match prepare(path, schema) {
         Ok(()) => Ok(()),
-        Err(why) if store.chosen => Err(ServerError::Store(format!("{}: {why}", store.place))),
+        Err(why) if chosen => Err(format!("{place}: {why}")),
         Err(why) => {
             eprintln!(
-                "strait: no store of responses: {}: {why}. Set [store] url in strait.toml, or \
-                 url = \"none\".",
-                store.place
+                "strait: no {what}: {place}: {why}. Set [{section}] url in strait.toml, or url = \
+                 \"none\"."
             );
-            store.place = Place::Nowhere;
+            *place = Place::Nowhere;
             Ok(())
         }
     }
 }
 
 /// Makes the directory and the file, and looks at what is there; an error is a phrase.
-pub(super) fn prepare(path: &Path) -> Result<(), String> {
+pub(super) fn prepare(path: &Path, schema: &Schema) -> Result<(), String> {
     let system = |e: io::Error| e.to_string();
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -65,12 +59,12 @@ pub(super) fn prepare(path: &Path) -> Result<(), String> {
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
-    header(options.open(path).map_err(system)?)
+    header(options.open(path).map_err(system)?, schema)
 }
 
 /// Looks at the head of the file (<https://www.sqlite.org/fileformat2.html>, section 1.3). It may
 /// be older than what the log beside it says; that is found out with the first question.
-fn header(file: File) -> Result<(), String> {
+fn header(file: File, schema: &Schema) -> Result<(), String> {
     let mut head = Vec::new();
     file.take(100)
         .read_to_end(&mut head)
@@ -83,25 +77,30 @@ fn header(file: File) -> Result<(), String> {
     }
     let number =
         |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    versions(number(68), number(60))
+    versions(number(68), number(60), schema)
 }
 
 /// Refuses the database of another program, or of a newer Strait. Both numbers are 0 in a
 /// database without tables.
-pub(super) fn versions(application: u32, schema: u32) -> Result<(), String> {
-    match (application, schema) {
-        (0, 0) => Ok(()),
-        (APPLICATION, schema) if schema > SCHEMA => Err(newer(schema)),
-        (APPLICATION, _) => Ok(()),
-        _ => Err("is the database of another program".to_owned()),
+pub(super) fn versions(application: u32, version: u32, schema: &Schema) -> Result<(), String> {
+    if (application, version) == (0, 0) {
+        return Ok(());
+    }
+    if application != schema.application {
+        return Err("is the database of another program, or for something else".to_owned());
+    }
+    match version > schema.version {
+        true => Err(newer(version, schema)),
+        false => Ok(()),
     }
 }
 
 /// The words for a schema that a newer Strait has made.
-pub(super) fn newer(schema: impl std::fmt::Display) -> String {
+pub(super) fn newer(version: impl std::fmt::Display, schema: &Schema) -> String {
     format!(
-        "its schema has version {schema}, and this Strait knows {SCHEMA}: it was written by a \
-         newer one. Run that, or name another place"
+        "its schema has version {version}, and this Strait knows {}: it was written by a newer \
+         one. Run that, or name another place",
+        schema.version
     )
 }
 
@@ -118,22 +117,27 @@ mod tests {
         dir
     }
 
-    fn store(path: PathBuf, chosen: bool) -> Store {
-        Store {
-            place: Place::Sqlite(path),
-            chosen,
-            ..Store::none()
-        }
+    const SCHEMA: Schema = Schema {
+        application: 77,
+        table: "things",
+        version: 1,
+    };
+
+    /// What became of the place, or why not.
+    fn settled(path: &Path, chosen: bool) -> Result<Place, String> {
+        let mut place = Place::Sqlite(path.to_owned());
+        settle(&mut place, chosen, &SCHEMA, ("things", "thing"))?;
+        Ok(place)
     }
 
     #[test]
     fn directory_and_file_are_their_owners_alone() {
         let dir = scratch("modes");
         let path = dir.join("a/b/strait.db");
-        settle(&mut store(path.clone(), true)).unwrap();
+        settled(&path, true).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&dir.join("a"))), (0o600, 0o700));
-        settle(&mut store(path, true)).unwrap();
+        settled(&path, true).unwrap();
         std::fs::remove_dir_all(dir).unwrap();
     }
 
@@ -142,14 +146,12 @@ mod tests {
         let dir = scratch("file");
         std::fs::write(&dir, "here is a file").unwrap();
         let beneath = dir.join("strait.db");
-        let error = settle(&mut store(beneath.clone(), true)).unwrap_err();
-        let shown = format!("store sqlite:{}: ", beneath.display());
-        assert!(error.to_string().starts_with(&shown), "{error}");
-        let mut own = store(beneath, false);
-        settle(&mut own).unwrap();
-        assert!(!own.keeps());
-        let error = settle(&mut store(dir.clone(), true)).unwrap_err();
-        assert!(error.to_string().contains("no SQLite database"), "{error}");
+        let error = settled(&beneath, true).unwrap_err();
+        let shown = format!("sqlite:{}: ", beneath.display());
+        assert!(error.starts_with(&shown), "{error}");
+        assert_eq!(settled(&beneath, false), Ok(Place::Nowhere));
+        let error = settled(&dir, true).unwrap_err();
+        assert!(error.contains("no SQLite database"), "{error}");
         std::fs::remove_file(dir).unwrap();
     }
 
@@ -159,7 +161,11 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         let path = dir.join("strait.db");
         for (application, schema, expected) in [
-            (APPLICATION, SCHEMA + 1, "written by a newer one"),
+            (
+                SCHEMA.application,
+                SCHEMA.version + 1,
+                "written by a newer one",
+            ),
             (7, 0, "of another program"),
         ] {
             let mut head = [0; 100];
@@ -167,8 +173,8 @@ mod tests {
             head[60..64].copy_from_slice(&u32::to_be_bytes(schema));
             head[68..72].copy_from_slice(&u32::to_be_bytes(application));
             std::fs::write(&path, head).unwrap();
-            let error = settle(&mut store(path.clone(), true)).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
+            let error = settled(&path, true).unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
         std::fs::remove_dir_all(dir).unwrap();
     }
