@@ -195,3 +195,30 @@ pub const KEY_STREAMS_RETRY: Duration = Duration::from_secs(5);
 pub const KEYS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a store that could not be asked for them is left alone.
 pub const KEYS_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Most rows that wait for the audit's database, unless `strait.toml` says otherwise.
+pub const AUDIT_QUEUE_MAX: usize = 10_000;
+/// Most bytes in rows that wait for the audit's database: bodies, where they are kept.
+pub const AUDIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a row of the audit is kept, unless `strait.toml` says otherwise.
+pub const AUDIT_AGE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Most bytes of the audit, unless `strait.toml` says otherwise.
+pub const AUDIT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How long sums over exchanges are kept: a year can be compared with the one before.
+pub const AUDIT_USAGE_AGE_MAX: Duration = Duration::from_secs(800 * 86_400);
+/// Most bytes kept of each body, where they are, unless `strait.toml` says otherwise.
+pub const AUDIT_BODY_MAX: usize = 256 * 1024;
+/// Most bytes of a name in a row: ids, models, paths.
+pub const AUDIT_NAME_BYTES_MAX: usize = 256;
+/// Most bytes of a sentence in a row: what went wrong, what was changed.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 2048;
+/// Most different words of an exchange that can be searched for.
+pub const AUDIT_WORDS_MAX: usize = 4096;
+/// How long rows wait for others, to be written together. What is older than a second survives
+/// the end of the process.
+pub const AUDIT_REST: Duration = Duration::from_millis(200);
+/// How often what is too old, or too much, is looked for.
+pub const AUDIT_SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long a database that is in trouble is left alone.
+pub const AUDIT_PAUSE: Duration = Duration::from_millis(500);
+/// How often a request that waits for room among the rows looks whether there is some.
+pub const AUDIT_ROOM_EVERY: Duration = Duration::from_millis(20);

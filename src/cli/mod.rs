@@ -239,7 +239,9 @@ fn serve(options: Serve) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    if let Err(e) = server::settle_store(&mut snapshot.store) {
+    let settled = server::settle_store(&mut snapshot.store)
+        .and_then(|()| server::settle_audit(&mut snapshot.audit));
+    if let Err(e) = settled {
         eprintln!("strait: {e}");
         return ExitCode::FAILURE;
     }

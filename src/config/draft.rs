@@ -1,6 +1,7 @@
 //! `strait.toml` as written.
 
 use super::admin::AdminDraft;
+use super::audit::AuditDraft;
 use super::keys::KeyDraft;
 use super::log::LogDraft;
 use super::metrics::Metrics;
@@ -32,6 +33,7 @@ pub struct Draft {
     pub store: StoreDraft,
     pub traces: TracesDraft,
     pub admin: AdminDraft,
+    pub audit: AuditDraft,
     pub retry: RetryDraft,
     pub breaker: BreakerDraft,
 }

@@ -159,6 +159,8 @@ impl Loader<'_> {
         };
         let seal_key = self.seal_key(&draft, &providers)?;
         let timeouts = self.timeouts(&draft)?;
+        let store = self.store(&draft.store)?;
+        let audit = self.audit(&draft.audit, &store)?;
         Ok(Snapshot {
             listen,
             tls: self.tls(draft.tls.as_ref())?,
@@ -171,11 +173,12 @@ impl Loader<'_> {
             timeouts,
             ca_file,
             websocket: draft.websocket.unwrap_or(true),
+            store,
             log_format: self.log_format(&draft.log)?,
             metrics: draft.metrics,
-            store: self.store(&draft.store)?,
             traces: self.traces(&draft.traces)?,
             admin: self.admin(&draft.admin)?,
+            audit,
             retry: self.retry(&draft.retry)?,
             breaker: self.breaker(&draft.breaker)?,
         })

@@ -2,6 +2,7 @@
 
 mod admin;
 mod allowance;
+mod audit;
 mod draft;
 mod keyring;
 mod keys;
@@ -20,6 +21,7 @@ mod traces;
 
 pub use admin::Admin;
 pub use allowance::{Models, budget};
+pub use audit::{Audit, WhenFull};
 pub use keyring::Keyring;
 pub use keys::{ClientKey, Digest, Refused, unix_s};
 pub use listen::Listen;
@@ -154,6 +156,8 @@ pub struct Snapshot {
     pub traces: Option<Traces>,
     /// The operators' pages.
     pub admin: Admin,
+    /// What is noted of exchanges, for an operator.
+    pub audit: Audit,
     /// How often and how long is tried.
     pub retry: Retry,
     /// When a target that fails is left alone.
@@ -204,6 +208,7 @@ impl Snapshot {
             store: Store::none(),
             traces: None,
             admin: Admin::default(),
+            audit: Audit::none(),
             retry: Retry::default(),
             breaker: Policy::default(),
         }
@@ -303,6 +308,18 @@ impl Snapshot {
             Err(Refused::Unknown) => self.keyring.find(digest, unix_s),
             found => found.cloned(),
         }
+    }
+
+    /// What nobody may read anywhere: the keys of providers, and where databases are.
+    pub fn secrets(&self) -> Vec<String> {
+        let keys = self.providers.values().filter_map(|p| p.key.as_ref());
+        let mut secrets: Vec<String> = keys.map(|key| key.expose().to_owned()).collect();
+        for place in [&self.store.place, &self.audit.place] {
+            if let Place::Postgres(database) = place {
+                secrets.push(database.url.expose().to_owned());
+            }
+        }
+        secrets
     }
 
     /// What clients may ask for, for the model list.

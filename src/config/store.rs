@@ -91,11 +91,11 @@ impl Loader<'_> {
     /// The store: the one that is named, or a file where the system wants such things.
     pub(super) fn store(&self, draft: &StoreDraft) -> Result<Store, ConfigError> {
         let place = match &draft.url {
-            Some(url) => self.place(url)?,
-            None => default_file(self.env).map_or(Place::Nowhere, Place::Sqlite),
+            Some(url) => self.place("store.url", url)?,
+            None => default_file(self.env, "strait.db").map_or(Place::Nowhere, Place::Sqlite),
         };
-        let age = self.amount("max_age_days", &draft.max_age_days, 36_500.0)?;
-        let size = self.amount("max_size_mib", &draft.max_size_mib, 1e9)?;
+        let age = self.amount("store.max_age_days", &draft.max_age_days, 36_500.0)?;
+        let size = self.amount("store.max_size_mib", &draft.max_size_mib, 1e9)?;
         Ok(Store {
             place,
             chosen: draft.url.is_some(),
@@ -106,9 +106,10 @@ impl Loader<'_> {
         })
     }
 
-    fn amount(
+    /// A number above 0; `key` is its name in the file.
+    pub(super) fn amount(
         &self,
-        name: &str,
+        key: &str,
         value: &Option<Spanned<f64>>,
         max: f64,
     ) -> Result<Option<f64>, ConfigError> {
@@ -117,15 +118,15 @@ impl Loader<'_> {
             Some(v) if *v.get_ref() > 0.0 && *v.get_ref() <= max => Ok(Some(*v.get_ref())),
             Some(v) => {
                 let mend = format!("a number above 0, at most {max}.");
-                let key = format!("store.{name}");
-                Err(self.error(v.span().start, &key, "is out of range.", mend))
+                Err(self.error(v.span().start, key, "is out of range.", mend))
             }
         }
     }
 
-    fn place(&self, url: &Spanned<String>) -> Result<Place, ConfigError> {
+    /// The place that a URL names; `key` is its name in the file.
+    pub(super) fn place(&self, key: &str, url: &Spanned<String>) -> Result<Place, ConfigError> {
         let at = url.span().start;
-        let text = self.expand(at, "store.url", url.get_ref())?;
+        let text = self.expand(at, key, url.get_ref())?;
         if text == "none" {
             return Ok(Place::Nowhere);
         }
@@ -133,14 +134,14 @@ impl Loader<'_> {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path.contains('\0') {
                 let mend = "url = \"sqlite:/var/lib/strait/strait.db\".";
-                return Err(self.error(at, "store.url", "names no file.", mend));
+                return Err(self.error(at, key, "names no file.", mend));
             }
             return Ok(Place::Sqlite(PathBuf::from(path)));
         }
         // What is wrong is said without the URL: it may hold a password.
         database(&text)
             .map(Place::Postgres)
-            .map_err(|(what, mend)| self.error(at, "store.url", what, mend))
+            .map_err(|(what, mend)| self.error(at, key, what, mend))
     }
 }
 
@@ -153,7 +154,7 @@ fn database(url: &str) -> Result<Database, Mistake> {
         .find_map(|scheme| url.strip_prefix(scheme));
     let Some(rest) = rest else {
         let mend = "\"sqlite:/path/strait.db\", \"postgres://…\", or \"none\".";
-        return Err(("is no store that Strait knows.".to_owned(), mend));
+        return Err(("is no database that Strait knows.".to_owned(), mend));
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut mode = None;
@@ -192,7 +193,7 @@ fn database(url: &str) -> Result<Database, Mistake> {
         Some("disable") => false,
         None if private => false,
         None => {
-            let what = "would send responses over the network in the clear.".to_owned();
+            let what = "would send what is kept over the network in the clear.".to_owned();
             let mend = "add ?sslmode=verify-full, or ?sslmode=disable if that is meant.";
             return Err((what, mend));
         }
@@ -213,8 +214,9 @@ fn database(url: &str) -> Result<Database, Mistake> {
     })
 }
 
-fn default_file(env: Env<'_>) -> Option<PathBuf> {
-    Some(state_directory(env)?.join("strait.db"))
+/// Where the system wants such a file.
+pub(super) fn default_file(env: Env<'_>, name: &str) -> Option<PathBuf> {
+    Some(state_directory(env)?.join(name))
 }
 
 /// systemd's state directory, else the user's.
@@ -287,7 +289,7 @@ mod tests {
                 true => Some(value.to_owned()),
                 false => env(asked),
             };
-            default_file(&env).unwrap()
+            default_file(&env, "strait.db").unwrap()
         };
         assert_eq!(
             with("STATE_DIRECTORY", "/var/lib/strait:/var/lib/x"),
@@ -297,7 +299,7 @@ mod tests {
             with("XDG_STATE_HOME", "/s"),
             PathBuf::from("/s/strait/strait.db")
         );
-        assert_eq!(default_file(&|_| None), None);
+        assert_eq!(default_file(&|_| None, "strait.db"), None);
     }
 
     #[test]
@@ -353,7 +355,7 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         for (text, expected) in [
-            ("url = \"x\"", "strait.toml:2: store.url: is no store"),
+            ("url = \"x\"", "strait.toml:2: store.url: is no database"),
             ("url = \"sqlite:\"", "names no file"),
             ("url = \"${NOPE}\"", "NOPE is not set"),
             ("url = \"postgres://h/x?sslmode=prefer\"", "has an sslmode"),

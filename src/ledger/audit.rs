@@ -4,6 +4,7 @@
 
 use super::record::{Passed, Record, Try};
 use super::usage::Usage;
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -163,31 +164,33 @@ impl Row {
         let class = Class::of(&record);
         let took_ms = millis(record.took);
         let last = record.tries.last().cloned().unwrap_or_default();
+        let name = |text: String| cut(text, limits::AUDIT_NAME_BYTES_MAX);
+        let text = |text: String| cut(text, limits::AUDIT_TEXT_BYTES_MAX);
         Row {
             number: 0,
             started_ms: ended_ms.saturating_sub(took_ms),
             first_event_ms: record.first_event.map(millis),
             took_ms,
             id: record.id,
-            method: record.method,
-            path: record.path,
+            method: name(record.method),
+            path: name(record.path),
             key: record.key,
-            session: record.session,
-            thread: record.thread,
-            turn: record.turn,
-            agent: record.agent,
-            model: record.model,
-            served: record.served,
+            session: name(record.session),
+            thread: name(record.thread),
+            turn: name(record.turn),
+            agent: name(record.agent),
+            model: name(record.model),
+            served: name(record.served),
             provider: last.provider,
-            target: last.model,
+            target: name(last.model),
             tries: record.tries.into_iter().map(Tried::of).collect(),
             class,
             status: record.status,
             outcome: record.outcome.to_owned(),
-            stop: record.stop,
-            code: record.code,
-            detail: record.detail,
-            diagnostics: record.diagnostics,
+            stop: name(record.stop),
+            code: name(record.code),
+            detail: text(record.detail),
+            diagnostics: text(record.diagnostics),
             usage: record.usage,
             cost_nanos: record.cost_nanos,
             streamed: record.streamed,
@@ -255,18 +258,22 @@ pub struct Page {
 }
 
 /// One side of what was said.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Said {
-    /// The first line and the fields; empty for what comes over a WebSocket. Redacted.
+    /// The first line and the fields, redacted; empty for what came over a WebSocket.
     pub head: String,
-    /// The body: redacted, without its framing, perhaps only its begin.
+    /// The body: redacted, without its framing, perhaps only its begin; of a WebSocket, a line for
+    /// each message.
+    #[serde(with = "text")]
     pub body: Vec<u8>,
     /// How many more bytes there were.
     pub cut: u64,
 }
 
 /// All that was said in an exchange; empty where nothing was.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Bodies {
     /// The request as the client sent it.
     pub request: Said,
@@ -338,13 +345,22 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// What a row counts for.
+    /// What a row counts for: tokens and money up to a million millions, so that no provider's
+    /// nonsense makes the sums overflow.
     pub fn of(row: &Row) -> Totals {
+        let sane = |n: u64| n.min(1_000_000_000_000);
+        let usage = row.usage.unwrap_or_default();
         Totals {
             requests: 1,
             errors: u64::from(row.class == Class::Failed),
-            usage: row.usage.unwrap_or_default(),
-            cost_nanos: row.cost_nanos.unwrap_or_default(),
+            usage: Usage {
+                input: sane(usage.input),
+                cached: sane(usage.cached),
+                cache_write: sane(usage.cache_write),
+                output: sane(usage.output),
+                reasoning: sane(usage.reasoning),
+            },
+            cost_nanos: sane(row.cost_nanos.unwrap_or_default()),
             unpriced: u64::from(row.usage.is_some() && row.cost_nanos.is_none()),
         }
     }
@@ -384,7 +400,7 @@ pub struct Bucket {
 pub enum Question {
     /// Rows, newest first, behind a cursor; at most [`crate::limits::AUDIT_PAGE_MAX`].
     /// [`Reply::Page`].
-    Page(Filter, Option<Cursor>, usize),
+    Page(Box<Filter>, Option<Cursor>, usize),
     /// All of one exchange, by its number. [`Reply::Detail`].
     Detail(u64),
     /// Sums over the exchanges that began in a time, which is widened to whole hours (Unix
@@ -411,6 +427,33 @@ pub enum Reply {
     Detail(Option<Box<Detail>>),
     /// Sums.
     Usage(Vec<Bucket>),
+}
+
+/// Bytes as the text that they nearly always are.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&String::from_utf8_lossy(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        String::deserialize(from).map(String::into_bytes)
+    }
+}
+
+/// What no database has trouble with: not too long, and without the NUL that PostgreSQL's texts
+/// cannot hold.
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let end = (0..=max).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -466,7 +509,17 @@ mod tests {
     }
 
     #[test]
-    fn sums_add_up_and_never_overflow() {
+    fn what_others_say_is_cut_and_has_no_nul() {
+        let mut long = record("completed", 200, "");
+        long.session = "é".repeat(1000);
+        long.model = "a\0b".to_owned();
+        let row = Row::of(long, 1_000);
+        assert_eq!(row.session.len(), 256 + "…".len());
+        assert_eq!(row.model, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn sums_add_up_whatever_a_provider_says() {
         let mut row = Row::of(record("failed", 200, ""), 1_000);
         row.usage = Some(Usage {
             input: u64::MAX,
@@ -476,6 +529,6 @@ mod tests {
         let mut sum = Totals::of(&row);
         sum.add(&Totals::of(&row));
         assert_eq!((sum.requests, sum.errors, sum.unpriced), (2, 2, 2));
-        assert_eq!((sum.usage.input, sum.usage.output), (u64::MAX, 6));
+        assert_eq!((sum.usage.input, sum.usage.output), (2_000_000_000_000, 6));
     }
 }

@@ -11,12 +11,15 @@ mod live_tests;
 pub mod log;
 pub mod meter;
 pub mod metrics;
+pub mod raw;
 pub mod otlp;
 pub mod record;
+pub mod redact;
 pub mod span;
 pub mod stored;
 pub mod usage;
 pub mod window;
+pub mod words;
 
 #[cfg(test)]
 mod breaker_tests;

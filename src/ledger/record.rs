@@ -1,5 +1,6 @@
 //! What is noted of an exchange once it is over: for the log, the counters and the audit.
 
+use super::raw::Saying;
 use super::span::{SpanId, Trace};
 use super::usage::Usage;
 use crate::json::write;
@@ -73,7 +74,7 @@ impl fmt::Display for Passed {
     }
 }
 
-/// What is noted of an exchange. Nothing in it is secret, and nothing is content.
+/// What is noted of an exchange. Nothing but [`Record::saying`] is secret, or content.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     /// The request's own id, as the client is told it.
@@ -140,6 +141,8 @@ pub struct Record {
     pub upstream_bytes: u64,
     /// Bytes that the client was sent.
     pub answer_bytes: u64,
+    /// What was said, where the audit wants it.
+    pub saying: Option<Box<Saying>>,
 }
 
 impl Record {

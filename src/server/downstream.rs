@@ -43,6 +43,10 @@ pub(super) fn serve(
             match next(&worker, &mut client).await {
                 Next::Serve(head) => {
                     let _counted = worker.in_flight.enter();
+                    // What only reads is not in the audit.
+                    if !["GET", "HEAD"].contains(&head.method.as_str()) {
+                        worker.room().await;
+                    }
                     let mut exchange = begin(&worker, *head);
                     let mut keep_alive = relay::run(&worker, &mut client, exchange.as_mut()).await;
                     if let Some(mut conversation) = exchange.into_conversation() {

@@ -8,6 +8,7 @@
 
 mod accept;
 mod audience;
+mod audit;
 mod buffers;
 mod certificates;
 mod client;
@@ -41,6 +42,7 @@ mod upstream;
 mod wire;
 mod worker;
 
+pub use audit::{Reader as AuditReader, settle as settle_audit};
 pub use certificates::check as check_certificates;
 pub use control::reload;
 pub use driver::DriverKind;
@@ -49,6 +51,7 @@ pub use store::{Cost, Till, settle as settle_store};
 
 use crate::config::{Listen, Snapshot};
 use crate::ledger::metrics::Core;
+use audit::Auditing;
 use control::{Ask, Control, Predecessor};
 use driver::phrase;
 use export::Exporter;
@@ -111,6 +114,8 @@ pub enum ServerError {
     TakeOver(String),
     /// Neither driver works, or not the one that was asked for.
     Driver(String),
+    /// The audit cannot be used; names it.
+    Audit(String),
     /// The store of responses cannot be used; names it.
     Store(String),
     /// TLS cannot be set up; names the file.
@@ -138,6 +143,7 @@ impl fmt::Display for ServerError {
             ),
             ServerError::TakeOver(why) => f.write_str(why),
             ServerError::Driver(why) => write!(f, "no driver: {why}"),
+            ServerError::Audit(why) => write!(f, "audit {why}"),
             ServerError::Store(why) => write!(f, "store {why}"),
             ServerError::Tls(why) => write!(f, "TLS: {why}"),
             ServerError::System(why) => f.write_str(why),
@@ -251,6 +257,7 @@ struct Server {
     keeping: Keeping,
     keys: Keys,
     operator: operator::Desk,
+    auditing: Auditing,
     exporter: Option<Exporter>,
     journal: Journal,
     writer: journal::Writer,
@@ -272,6 +279,7 @@ impl Server {
         let (journal, writer) =
             journal::start(Level::from_env(), snapshot.log_format).map_err(system)?;
         let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
+        let auditing = Auditing::start(&snapshot, &journal)?;
         let exporter = Exporter::start(&snapshot, &resolver, &journal)?;
         let mut logins = Logins::new(resolver.clone(), journal.clone());
         let settings = Settings::new(snapshot, &mut logins, None, &journal)?;
@@ -296,6 +304,7 @@ impl Server {
                 resolver: resolver.clone(),
                 store: keeping.desk(),
                 operator: operator.clone(),
+                audit: auditing.desk(),
                 journal: journal.clone(),
                 in_flight: in_flight.clone(),
                 core: enabled.then(|| core.clone()),
@@ -338,6 +347,7 @@ impl Server {
             keeping,
             keys,
             operator,
+            auditing,
             exporter,
             journal,
             writer,
@@ -418,14 +428,12 @@ impl Server {
         may_be_open(&self.listeners, &next).map_err(|e| e.to_string())?;
         let running = Some(&*self.settings);
         let settings = Settings::new(next, &mut self.logins, running, &self.journal);
-        self.settings = Arc::new(settings.map_err(|e| e.to_string())?);
+        let settings = settings.map_err(|e| e.to_string())?;
+        self.auditing.learn(&settings.snapshot);
+        self.settings = Arc::new(settings);
         self.keys
             .adopt(&self.settings.snapshot)
             .map_err(|e| phrase(&e))?;
-        for worker in &self.workers {
-            let order = Order::Adopt(self.settings.clone());
-            let _ = worker.orders.unbounded_send(order);
-        }
         self.order(|| Order::Adopt(self.settings.clone()));
         Ok(())
     }
@@ -530,6 +538,7 @@ impl Server {
         self.keys.finish();
         self.keeping.finish();
         self.operator.finish();
+        self.auditing.finish();
         if let Some(exporter) = self.exporter {
             exporter.finish();
         }

@@ -164,6 +164,8 @@ impl<M: Machine> Relay<'_, M> {
                 Action::Record(record) => {
                     self.meter.over(&record);
                     self.worker.note(record);
+                    // The next request on this connection is another exchange.
+                    self.worker.room().await;
                     continue;
                 }
                 Action::Wait => false,

@@ -56,11 +56,18 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
     if !running.store.chosen && !next.store.chosen {
         next.store.place = running.store.place.clone();
     }
-    let of_store = matches!(running.store.place, Place::Postgres(_));
+    if !running.audit.chosen && !next.audit.chosen && next.audit.keeps() {
+        next.audit.place = running.audit.place.clone();
+    }
+    let shared = [&running.store.place, &running.audit.place];
+    let shared = shared
+        .iter()
+        .any(|place| matches!(place, Place::Postgres(_)));
     let fixed = [
         ("listen", running.listen == next.listen),
         ("workers", running.workers == next.workers),
         ("store", running.store == next.store),
+        ("audit", running.audit == next.audit),
         ("log.format", running.log_format == next.log_format),
         ("traces", running.traces == next.traces),
         (
@@ -68,8 +75,8 @@ pub(super) fn successor(running: &Snapshot, mut next: Snapshot) -> Result<Snapsh
             running.metrics.enabled == next.metrics.enabled,
         ),
         (
-            "ca_file, which the store uses, too,",
-            !of_store || running.ca_file == next.ca_file,
+            "ca_file, which the database uses, too,",
+            !shared || running.ca_file == next.ca_file,
         ),
     ];
     match fixed.iter().find(|(_, same)| !same) {
@@ -104,6 +111,8 @@ mod tests {
             ("workers = 2", "workers "),
             ("workers = 1\nstore.url = \"none\"", "store "),
             ("workers = 1\nstore.max_age_days = 1.0", "store "),
+            ("workers = 1\naudit.queue = 5", "audit "),
+            ("workers = 1\naudit.enabled = false", "audit "),
             ("workers = 1\nmetrics.enabled = false", "metrics.enabled "),
         ] {
             let refused = successor(&before, read(text)).unwrap_err();

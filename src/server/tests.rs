@@ -42,6 +42,7 @@ pub(super) fn snapshot() -> Snapshot {
         store: Store::none(),
         traces: None,
         admin: Admin::default(),
+        audit: crate::config::Audit::none(),
         retry: Retry::default(),
         breaker: Policy::default(),
     }

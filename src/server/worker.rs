@@ -2,6 +2,7 @@
 
 use super::Event;
 use super::accept::Intake;
+use super::audit;
 use super::buffers::Buffers;
 use super::driver::{self, DriverKind, phrase};
 use super::export;
@@ -16,6 +17,7 @@ use super::store;
 use super::timer::{Timer, Timers};
 use crate::ledger::metrics::Core;
 use crate::ledger::record::Record;
+use crate::limits;
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_core::Stream;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -80,6 +82,7 @@ pub(super) struct Worker {
     pub(super) pool: Pool,
     pub(super) store: store::Desk,
     pub(super) operator: operator::Desk,
+    pub(super) audit: audit::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     /// What is counted; `None` where nothing is.
@@ -154,6 +157,15 @@ impl Worker {
             traces.leave(&record);
         }
         self.journal.exchange(&record);
+        self.audit.note(record);
+    }
+
+    /// Waits until an exchange may begin: where no row of the audit may be lost, that needs room
+    /// for one.
+    pub(super) async fn room(&self) {
+        while self.audit.holds_back() && !self.is_draining() {
+            monoio::time::sleep(limits::AUDIT_ROOM_EVERY).await;
+        }
     }
 
     fn enter(&self, stage: Stage) {
@@ -275,6 +287,7 @@ pub(super) struct Seed {
     pub(super) resolver: Resolver,
     pub(super) store: store::Desk,
     pub(super) operator: operator::Desk,
+    pub(super) audit: audit::Desk,
     pub(super) journal: Journal,
     pub(super) in_flight: InFlight,
     pub(super) core: Option<Arc<Core>>,
@@ -335,6 +348,7 @@ async fn serve(seed: Seed, report: Started, started: &Sender<Result<Started, Str
         pool: Pool::default(),
         store: seed.store,
         operator: seed.operator,
+        audit: seed.audit,
         journal: seed.journal,
         in_flight: seed.in_flight,
         core: seed.core,

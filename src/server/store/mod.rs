@@ -13,7 +13,7 @@
 mod postgres;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod till;
 
 use super::ServerError;

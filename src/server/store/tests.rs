@@ -1,8 +1,8 @@
 //! What every database has to do, asked of each.
 
 #[path = "../../../tests/it/cluster.rs"]
-mod cluster;
-mod postgres;
+pub(in crate::server) mod cluster;
+pub(in crate::server) mod postgres;
 mod suite;
 
 use super::*;

@@ -7,16 +7,20 @@ use crate::auth::secret::Secret;
 use crate::config::Database;
 use std::path::Path;
 
-/// A database of its own for a test, reached by the Unix socket.
 fn world(cluster: &Cluster, name: &str) -> PostgresWorld {
+    PostgresWorld(fresh(cluster, name))
+}
+
+/// A database of its own for a test, reached by the Unix socket.
+pub(in crate::server) fn fresh(cluster: &Cluster, name: &str) -> Database {
     let mut client = connect(&database(cluster, "postgres", false));
     let create = format!("CREATE DATABASE {name}");
     client.batch_execute(&create).unwrap();
-    PostgresWorld(database(cluster, name, false))
+    database(cluster, name, false)
 }
 
 /// By TCP if `tls`.
-fn database(cluster: &Cluster, name: &str, tls: bool) -> Database {
+pub(in crate::server) fn database(cluster: &Cluster, name: &str, tls: bool) -> Database {
     let host = match tls {
         true => "localhost".to_owned(),
         false => cluster.dir.display().to_string().replace('/', "%2F"),
@@ -28,7 +32,7 @@ fn database(cluster: &Cluster, name: &str, tls: bool) -> Database {
     }
 }
 
-fn connect(database: &Database) -> ::postgres::Client {
+pub(in crate::server) fn connect(database: &Database) -> ::postgres::Client {
     ::postgres::Client::connect(database.url.expose(), ::postgres::NoTls).unwrap()
 }
 
@@ -46,7 +50,7 @@ impl World for PostgresWorld {
 }
 
 /// Says why a test cannot run here; in CI that is a failure.
-fn skip(why: &str) {
+pub(in crate::server) fn skip(why: &str) {
     let required =
         std::env::var_os("CI").is_some() || std::env::var_os("STRAIT_REQUIRE_ALL").is_some();
     assert!(!required, "in CI nothing is skipped: {why}");
