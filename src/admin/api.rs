@@ -130,7 +130,7 @@ fn rows(query: &Query, known: &mut dyn Known) -> Result<operator::Reply, Error> 
     let filter = filter::filter(query)?;
     let cursor = filter::cursor(query)?;
     let limit = filter::limit(query, ROWS, limits::AUDIT_PAGE_MAX)?;
-    let page = match ask(known, Question::Page(filter, cursor, limit))? {
+    let page = match ask(known, Question::Page(Box::new(filter), cursor, limit))? {
         Reply::Page(page) => page,
         _ => Default::default(),
     };

@@ -42,7 +42,7 @@ mod upstream;
 mod wire;
 mod worker;
 
-pub use audit::{Reader as AuditReader, settle as settle_audit};
+pub use audit::settle as settle_audit;
 pub use certificates::check as check_certificates;
 pub use control::reload;
 pub use driver::DriverKind;
@@ -279,8 +279,9 @@ impl Server {
         let (journal, writer) =
             journal::start(Level::from_env(), snapshot.log_format).map_err(system)?;
         let keeping = Keeping::start(&snapshot.store, snapshot.ca_file.as_deref(), &journal)?;
-        let auditing = Auditing::start(&snapshot, &journal)?;
         let exporter = Exporter::start(&snapshot, &resolver, &journal)?;
+        let auditing = Auditing::new(&snapshot, &journal)?;
+        let reader = audit::Reader::new(&snapshot)?;
         let mut logins = Logins::new(resolver.clone(), journal.clone());
         let settings = Settings::new(snapshot, &mut logins, None, &journal)?;
         let settings = Arc::new(settings);
@@ -289,7 +290,7 @@ impl Server {
         let cores: Vec<_> = (0..count).map(|_| Arc::<Core>::default()).collect();
         let traces = exporter.as_ref().map(Exporter::desk);
         let scraper = Arc::new(Scraper::new(cores.clone(), &journal, traces.clone()));
-        let operator = operator::Desk::new(scraper.clone(), &journal);
+        let operator = operator::Desk::new(scraper.clone(), reader, &journal);
         // What the store holds is known before anybody is served.
         let keys = Keys::start(&settings.snapshot, &journal).map_err(system)?;
 

@@ -3,6 +3,7 @@
 
 mod sources;
 
+use super::audit::Reader;
 use super::journal::Journal;
 use super::scrape::Scraper;
 use super::wire::Local;
@@ -14,7 +15,7 @@ use sources::Sources;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -38,15 +39,24 @@ pub(super) struct Desk(Arc<Shared>);
 struct Shared {
     scraper: Arc<Scraper>,
     journal: Journal,
-    running: Mutex<Option<Running>>,
+    inside: Mutex<Inside>,
+}
+
+/// The thread's reader of the audit, until it is started; then the thread.
+struct Inside {
+    reader: Option<Reader>,
+    running: Option<Running>,
 }
 
 impl Desk {
-    pub(super) fn new(scraper: Arc<Scraper>, journal: &Journal) -> Self {
+    pub(super) fn new(scraper: Arc<Scraper>, reader: Reader, journal: &Journal) -> Self {
         Desk(Arc::new(Shared {
             scraper,
             journal: journal.clone(),
-            running: Mutex::new(None),
+            inside: Mutex::new(Inside {
+                reader: Some(reader),
+                running: None,
+            }),
         }))
     }
 
@@ -61,43 +71,47 @@ impl Desk {
     }
 
     fn send(&self, question: Question) -> io::Result<()> {
-        let mut running = self
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let running = match &mut *running {
-            Some(running) => running,
-            none => none.insert(start(&self.0)?),
+        let mut inside = self.inside();
+        if inside.running.is_none() {
+            let reader = inside.reader.take().ok_or(io::Error::other("has ended"))?;
+            inside.running = Some(start(&self.0, reader)?);
+        }
+        let Some(running) = &inside.running else {
+            return Ok(());
         };
         let full = |_| io::Error::other("too many questions wait");
         running.door.try_send(Some(question)).map_err(full)
     }
 
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the thread, if it was started. What was asked before is answered first.
     pub(super) fn finish(self) {
-        let mut running = self
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(Running { door, thread }) = running.take() {
+        let running = self.inside().running.take();
+        if let Some(Running { door, thread }) = running {
             let _ = door.send(None);
             let _ = thread.join();
         }
     }
 }
 
-fn start(shared: &Shared) -> io::Result<Running> {
+fn start(shared: &Shared, reader: Reader) -> io::Result<Running> {
     let (door, questions) = sync_channel(limits::OPERATOR_QUEUE_MAX);
     let (scraper, journal) = (shared.scraper.clone(), shared.journal.clone());
     let thread = std::thread::Builder::new()
         .name("strait-admin".to_owned())
-        .spawn(move || run(&questions, &scraper, &journal))?;
+        .spawn(move || run(&questions, &scraper, reader, &journal))?;
     Ok(Running { door, thread })
 }
 
-fn run(questions: &Receiver<Option<Question>>, scraper: &Scraper, journal: &Journal) {
+fn run(
+    questions: &Receiver<Option<Question>>,
+    scraper: &Scraper,
+    mut reader: Reader,
+    journal: &Journal,
+) {
     let mut dashboard = Dashboard::default();
     while let Ok(Some(Question { ask, answer })) = questions.recv() {
         // Who has gone, or waited for too long, needs no answer.
@@ -110,6 +124,7 @@ fn run(questions: &Receiver<Option<Question>>, scraper: &Scraper, journal: &Jour
             _ => {
                 let mut sources = Sources {
                     cores: &scraper.cores,
+                    reader: &mut reader,
                 };
                 dashboard.answer(&ask, &mut sources, Instant::now())
             }

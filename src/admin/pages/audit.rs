@@ -22,7 +22,10 @@ pub(super) fn show(known: &mut dyn Known, query: &Query) -> (u16, Markup) {
     let (status, result) = match asked {
         Ok((filter, cursor)) => (
             200,
-            found(known.audit(Question::Page(filter, cursor, PAGE)), query),
+            found(
+                known.audit(Question::Page(Box::new(filter), cursor, PAGE)),
+                query,
+            ),
         ),
         Err(error) => (400, mistake(&error)),
     };

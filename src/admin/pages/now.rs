@@ -14,7 +14,7 @@ const LAST: usize = 8;
 pub(super) fn show(known: &mut dyn Known, unix_s: u64, now: Instant) -> Markup {
     let live = known.live(now);
     let today = today(known, unix_s);
-    let last = known.audit(Question::Page(Filter::default(), None, LAST));
+    let last = known.audit(Question::Page(Box::default(), None, LAST));
     let streams = live.iter().filter(|v| v.phase == Phase::Streaming).count();
     let rate: f64 = live.iter().filter_map(rate_now).sum();
     html! {

@@ -30,9 +30,9 @@ use postgres::Postgres;
 use sqlite::Sqlite;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -180,15 +180,24 @@ enum Told {
 #[derive(Clone)]
 pub(super) struct Desk {
     /// `None`: there is no audit.
-    door: Option<Door>,
+    door: Option<Arc<Door>>,
 }
 
-#[derive(Clone)]
 struct Door {
-    told: Sender<Told>,
     gauges: Arc<Gauges>,
     rows_max: usize,
     when_full: WhenFull,
+    /// To the writer, which starts with the first row; `None`: it could not.
+    told: OnceLock<Option<Sender<Told>>>,
+    inside: Mutex<Inside>,
+}
+
+/// What the writer is started with, then how it is reached.
+struct Inside {
+    backend: Option<Box<dyn Backend>>,
+    redactor: Redactor,
+    journal: Journal,
+    running: Option<(Sender<Told>, JoinHandle<()>)>,
 }
 
 impl Desk {
@@ -198,15 +207,16 @@ impl Desk {
         if !record.asks_model && record.outcome != "invalid_key" {
             return;
         }
-        if door.when_full == WhenFull::Drop && door.is_full() {
-            door.gauges.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
         let gauges = &door.gauges;
+        let full = door.when_full == WhenFull::Drop && door.is_full();
+        let Some(told) = door.told().filter(|_| !full) else {
+            gauges.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         gauges.rows.fetch_add(1, Ordering::Relaxed);
         gauges.bytes.fetch_add(weight(&record), Ordering::Relaxed);
         // A writer that has gone is one that was told to.
-        let _ = door.told.send(Told::Over(record, now_ms()));
+        let _ = told.send(Told::Over(record, now_ms()));
     }
 
     /// Whether a request that has not begun has to wait. Those under way are noted all the same,
@@ -223,6 +233,45 @@ impl Door {
         self.gauges.rows() >= self.rows_max
             || self.gauges.bytes.load(Ordering::Relaxed) >= limits::AUDIT_QUEUE_BYTES_MAX
     }
+
+    fn told(&self) -> Option<&Sender<Told>> {
+        self.told.get_or_init(|| self.start()).as_ref()
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the writer, once.
+    fn start(&self) -> Option<Sender<Told>> {
+        let mut inside = self.inside();
+        let (told, receiver) = channel();
+        let writer = Writer {
+            backend: inside.backend.take()?,
+            redactor: std::mem::take(&mut inside.redactor),
+            gauges: self.gauges.clone(),
+            journal: inside.journal.clone(),
+            entries: Vec::new(),
+            over: false,
+            lost: 0,
+            trouble: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("strait-audit".to_owned())
+            .spawn(move || writer.run(&receiver));
+        match thread {
+            Ok(thread) => {
+                inside.running = Some((told.clone(), thread));
+                Some(told)
+            }
+            Err(e) => {
+                inside
+                    .journal
+                    .info(|| format!("audit: no thread, all rows are dropped: {e}"));
+                None
+            }
+        }
+    }
 }
 
 /// Bytes of what was said; a row's own are the business of the bound of rows.
@@ -235,60 +284,56 @@ fn now_ms() -> u64 {
     now.map_or(0, |now| now.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
-/// The thread of the audit, ended and waited for by [`Auditing::finish`].
+/// The audit of a process, ended by [`Auditing::finish`].
 pub(super) struct Auditing {
     desk: Desk,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Auditing {
-    /// Starts the thread, if there is an audit.
-    pub(super) fn start(snapshot: &Snapshot, journal: &Journal) -> Result<Self, ServerError> {
+    /// Reads what the database is reached with. The thread, and the database itself, wait for the
+    /// first row.
+    pub(super) fn new(snapshot: &Snapshot, journal: &Journal) -> Result<Self, ServerError> {
         let audit = &snapshot.audit;
         let terms = Terms::of(audit);
         let Some(backend) = backend(&audit.place, snapshot.ca_file.as_deref(), terms)? else {
-            return Ok(Auditing {
-                desk: Desk { door: None },
-                thread: None,
-            });
+            let desk = Desk { door: None };
+            return Ok(Auditing { desk });
         };
         let auditing = Self::with(backend, audit, journal);
-        let auditing = auditing.map_err(|e| ServerError::Audit(format!("{}: {e}", audit.place)))?;
         auditing.learn(snapshot);
         Ok(auditing)
     }
 
-    fn with(backend: Box<dyn Backend>, audit: &Audit, journal: &Journal) -> std::io::Result<Self> {
-        let (told, receiver) = channel();
+    fn with(backend: Box<dyn Backend>, audit: &Audit, journal: &Journal) -> Self {
+        let inside = Inside {
+            backend: Some(backend),
+            redactor: Redactor::new(audit.redact.clone()),
+            journal: journal.clone(),
+            running: None,
+        };
         let door = Door {
-            told,
             gauges: Arc::default(),
             rows_max: audit.queue,
             when_full: audit.when_full,
+            told: OnceLock::new(),
+            inside: Mutex::new(inside),
         };
-        let writer = Writer {
-            backend,
-            redactor: Redactor::new(audit.redact.clone()),
-            gauges: door.gauges.clone(),
-            journal: journal.clone(),
-            entries: Vec::new(),
-            over: false,
-            lost: 0,
-            trouble: None,
-        };
-        let thread = std::thread::Builder::new()
-            .name("strait-audit".to_owned())
-            .spawn(move || writer.run(&receiver))?;
-        Ok(Auditing {
-            desk: Desk { door: Some(door) },
-            thread: Some(thread),
-        })
+        let door = Some(Arc::new(door));
+        Auditing {
+            desk: Desk { door },
+        }
     }
 
-    /// Tells the writer what is secret in a configuration, before anything is done with it.
+    /// Takes what is secret in a configuration, before anything is done with it.
     pub(super) fn learn(&self, snapshot: &Snapshot) {
-        if let Some(door) = &self.desk.door {
-            let _ = door.told.send(Told::Secrets(snapshot.secrets()));
+        let Some(door) = &self.desk.door else { return };
+        let secrets = snapshot.secrets();
+        let mut inside = door.inside();
+        match &inside.running {
+            Some((told, _)) => {
+                let _ = told.send(Told::Secrets(secrets));
+            }
+            None => secrets.iter().for_each(|s| inside.redactor.add(s)),
         }
     }
 
@@ -305,10 +350,10 @@ impl Auditing {
 
     /// Ends the thread. What was noted before is written first, if the database is there.
     pub(super) fn finish(self) {
-        if let Some(door) = &self.desk.door {
-            let _ = door.told.send(Told::End);
-        }
-        if let Some(thread) = self.thread {
+        let Some(door) = &self.desk.door else { return };
+        let running = door.inside().running.take();
+        if let Some((told, thread)) = running {
+            let _ = told.send(Told::End);
             let _ = thread.join();
         }
     }
@@ -490,23 +535,23 @@ impl Writer {
 
 /// Answers questions about what is written, on a connection of its own: it waits for no writer,
 /// and no writer for it. Not for the threads of workers.
-pub struct Reader {
+pub(super) struct Reader {
     backend: Option<Box<dyn Backend>>,
 }
 
 impl Reader {
     /// Opens nothing yet.
-    pub fn new(snapshot: &Snapshot) -> Result<Self, ServerError> {
+    pub(super) fn new(snapshot: &Snapshot) -> Result<Self, ServerError> {
         let audit = &snapshot.audit;
         let backend = backend(&audit.place, snapshot.ca_file.as_deref(), Terms::of(audit))?;
         Ok(Reader { backend })
     }
 
-    /// Answers; an error is a phrase for the operator.
-    pub fn ask(&mut self, question: &Question) -> Result<Reply, String> {
-        let backend = self.backend.as_mut().ok_or("there is no audit")?;
-        backend.ask(question).map_err(|trouble| match trouble {
+    /// Answers; `None`: there is no audit. An error is a phrase for the operator.
+    pub(super) fn ask(&mut self, question: &Question) -> Option<Result<Reply, String>> {
+        let reply = self.backend.as_mut()?.ask(question);
+        Some(reply.map_err(|trouble| match trouble {
             Trouble::Away(why) | Trouble::Refused(why) => why,
-        })
+        }))
     }
 }

@@ -4,6 +4,7 @@ use crate::admin::Known;
 use crate::ledger::audit::{Question, Reply};
 use crate::ledger::live::View;
 use crate::ledger::metrics::Core;
+use crate::server::audit::Reader;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +12,13 @@ use std::time::Instant;
 pub(super) struct Sources<'a> {
     /// What workers count and list, one for each.
     pub(super) cores: &'a [Arc<Core>],
+    /// Reads the audit.
+    pub(super) reader: &'a mut Reader,
 }
 
 impl Known for Sources<'_> {
-    fn audit(&mut self, _question: Question) -> Option<Result<Reply, String>> {
-        None
+    fn audit(&mut self, question: Question) -> Option<Result<Reply, String>> {
+        self.reader.ask(&question)
     }
 
     fn live(&mut self, now: Instant) -> Vec<View> {

@@ -12,7 +12,7 @@ fn auditing(world: &World, queue: usize, when_full: WhenFull) -> Auditing {
     };
     let (journal, writer) = journal::start(Level::Off).unwrap();
     let backend = world.backend(usual());
-    let auditing = Auditing::with(backend, &audit, &journal).unwrap();
+    let auditing = Auditing::with(backend, &audit, &journal);
     writer.finish();
     auditing
 }
@@ -128,7 +128,7 @@ fn one_row_that_is_refused_takes_no_other_with_it() {
     let (sender, written) = channel();
     let (journal, writer) = journal::start(Level::Off).unwrap();
     let picky = Box::new(Picky(Vec::new(), sender));
-    let auditing = Auditing::with(picky, &Audit::none(), &journal).unwrap();
+    let auditing = Auditing::with(picky, &Audit::none(), &journal);
     writer.finish();
     let (desk, gauges) = (auditing.desk(), auditing.gauges().unwrap());
     for n in 0..3 {
