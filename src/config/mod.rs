@@ -312,8 +312,8 @@ impl Snapshot {
 
     /// What nobody may read anywhere: the keys of providers, and where databases are.
     pub fn secrets(&self) -> Vec<String> {
-        let keys = self.providers.values().filter_map(|p| p.key.as_ref());
-        let mut secrets: Vec<String> = keys.map(|key| key.expose().to_owned()).collect();
+        let keys = self.providers.values().flat_map(|provider| &provider.keys);
+        let mut secrets: Vec<String> = keys.map(|key| key.key.expose().to_owned()).collect();
         for place in [&self.store.place, &self.audit.place] {
             if let Place::Postgres(database) = place {
                 secrets.push(database.url.expose().to_owned());

@@ -100,6 +100,8 @@ pub struct Row {
     pub took_ms: u64,
     /// The request's own id, as the client was told it.
     pub id: String,
+    /// The id that the client gave it; empty where it gave none.
+    pub client_id: String,
     /// The request's method; `WEBSOCKET` for one over a WebSocket.
     pub method: String,
     /// The request's path, without its query.
@@ -172,6 +174,7 @@ impl Row {
             first_event_ms: record.first_event.map(millis),
             took_ms,
             id: record.id,
+            client_id: name(record.client_id),
             method: name(record.method),
             path: name(record.path),
             key: record.key,

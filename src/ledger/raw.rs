@@ -18,11 +18,6 @@ impl Raw {
         self.bytes.extend_from_slice(&bytes[..room]);
         self.cut += (bytes.len() - room) as u64;
     }
-
-    /// Forgets what was said.
-    pub fn clear(&mut self) {
-        *self = Raw::default();
-    }
 }
 
 /// What was said in an exchange, with its secrets: it is redacted before it is kept.
@@ -43,6 +38,13 @@ pub struct Saying {
 }
 
 impl Saying {
+    /// Another request goes to a provider: what was said to the last one is forgotten.
+    pub fn sends(&mut self, request: &[u8]) {
+        self.sent = Raw::default();
+        self.received = Raw::default();
+        self.sent.take(request, self.max);
+    }
+
     /// About how many bytes it holds.
     pub fn weight(&self) -> usize {
         [&self.request, &self.sent, &self.received, &self.answer]

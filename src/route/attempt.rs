@@ -311,6 +311,16 @@ impl Attempt {
         self.mode.usage()
     }
 
+    /// Why the model stopped, in the provider's word; empty where that is not known.
+    pub fn stop(&self) -> &str {
+        self.mode.stop()
+    }
+
+    /// The model that the answer names; empty where that is not known.
+    pub fn served(&self) -> String {
+        self.mode.served().into_owned()
+    }
+
     /// The id of the response that the client got to its end, and its items.
     pub fn response(&self) -> Option<(&[u8], &[u8])> {
         self.mode.response()

@@ -236,6 +236,7 @@ impl Exchange {
         let request = tape
             .parse(&body)
             .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;
+        self.note_request(request, &body);
         let counts = self.endpoint == Endpoint::InputTokens;
         if !counts || request.present("model").is_some() {
             let model = local::model_of(request)?;
@@ -300,6 +301,9 @@ impl Exchange {
         self.upstream_open = true;
         self.phase = Phase::Sending;
         let bytes = attempt.connected(reused, self.stale_retries == 0);
+        if let Some(saying) = &mut self.record.saying {
+            saying.sends(&bytes);
+        }
         self.deadline = Some(now + self.snapshot.timeouts.silence);
         self.pending.push_back(Action::ToUpstream(bytes));
     }
@@ -309,6 +313,9 @@ impl Exchange {
             self.phase = Phase::Answering;
         }
         self.record.upstream_bytes += bytes.len() as u64;
+        if let Some(saying) = &mut self.record.saying {
+            saying.received.take(bytes, saying.max);
+        }
         self.step(now, |attempt, out| attempt.bytes(bytes, now, out));
         // What was kept for another try is not needed once there is output.
         let needed = self.body.is_empty() || self.is_kept();
@@ -443,6 +450,7 @@ impl Exchange {
         self.record.status = error.status();
         self.record.outcome = error.label();
         self.record.detail = error.message.clone();
+        self.record.code = error.api_code().to_owned();
         let allow = [("allow", endpoint::methods(&self.head.path))];
         let more: &[_] = match error.kind {
             Kind::MethodNotAllowed => &allow,
@@ -557,6 +565,9 @@ impl Machine for Exchange {
 
     fn take_output(&mut self) -> Vec<u8> {
         self.record.answer_bytes += self.out.len() as u64;
+        if let Some(saying) = &mut self.record.saying {
+            saying.answer.take(&self.out, saying.max);
+        }
         std::mem::take(&mut self.out)
     }
 

@@ -7,6 +7,7 @@ use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
 use crate::translate::stream::{Compactor, Progress, Sink, Translator, UpstreamEnd, Usage};
 use crate::translate::{reverse, usage};
+use std::borrow::Cow;
 
 /// How the answer's body becomes the client's.
 pub(super) enum Mode {
@@ -146,6 +147,23 @@ impl Mode {
             Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
             Mode::Reverse(t, _) => t.status().unwrap_or("open"),
+        }
+    }
+
+    /// Why the model stopped, in the provider's word; empty where that is not known.
+    pub fn stop(&self) -> &str {
+        match self {
+            Mode::Translate(t, _) => t.stop(),
+            _ => "",
+        }
+    }
+
+    /// The model that the answer names; empty where that is not known.
+    pub fn served(&self) -> Cow<'_, str> {
+        match self {
+            Mode::Pass(tap, _) => tap.served(),
+            Mode::Translate(t, _) => Cow::Borrowed(t.served()),
+            _ => Cow::Borrowed(""),
         }
     }
 

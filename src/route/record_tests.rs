@@ -17,10 +17,10 @@ fn taken(peer: &mut Peer) -> Box<Record> {
 fn an_answer_is_noted_with_its_times_sizes_tokens_and_cost() {
     let env = |name: &str| (name == "DEEPSEEK_API_KEY").then(|| "sk-d".to_owned());
     let snapshot = config::from_env(&env).unwrap();
-    let body = r#"{"model":"deepseek/deepseek-v4-pro","stream":true,"input":"hi"}"#;
+    let body = r#"{"model":"deepseek/deepseek-v4-pro","stream":true,"input":"hi","client_metadata":{"session_id":"s-9","turn_id":"u-1"}}"#;
     let head = format!(
         "POST /v1/responses HTTP/1.1\r\nhost: strait\r\nsession-id: s-1\r\nthread-id: t-1\r\n\
-         content-length: {}\r\n\r\n",
+         user-agent: codex_exec/0.169.0 (Debian 12) xterm\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let mut peer = Peer::with(snapshot, &head, body.as_bytes());
@@ -29,7 +29,7 @@ fn an_answer_is_noted_with_its_times_sizes_tokens_and_cost() {
     peer.bytes(SSE);
     peer.text("hel");
     peer.now += Duration::from_millis(70);
-    peer.chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":10,"prompt_tokens_details":{"cached_tokens":400}}}"#);
+    peer.chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"model":"v4-pro-0102","usage":{"prompt_tokens":1000,"completion_tokens":10,"prompt_tokens_details":{"cached_tokens":400}}}"#);
     peer.chunk("[DONE]");
     peer.bytes("0\r\n\r\n");
     let record = taken(&mut peer);
@@ -41,6 +41,15 @@ fn an_answer_is_noted_with_its_times_sizes_tokens_and_cost() {
         (record.method.as_str(), record.path.as_str()),
         ("POST", "/v1/responses")
     );
+    assert_eq!(
+        (record.turn.as_str(), record.agent.as_str()),
+        ("u-1", "codex_exec/0.169.0")
+    );
+    assert_eq!(
+        (record.stop.as_str(), record.served.as_str()),
+        ("stop", "v4-pro-0102")
+    );
+    assert!(record.saying.is_none(), "content is noted only if wanted");
     assert!(record.asks_model && record.streamed && record.id.starts_with("req_"));
     assert_eq!(record.first_event, Some(Duration::from_millis(30)));
     assert_eq!(record.took, Duration::from_millis(100));
@@ -68,6 +77,7 @@ fn a_failure_is_noted_with_its_reason() {
     peer.bytes("HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\n{}");
     let record = taken(&mut peer);
     assert_eq!((record.status, record.outcome), (503, "overloaded"));
+    assert_eq!(record.code, "server_error");
     let [only] = record.tries.as_slice() else {
         panic!("{record:?}")
     };

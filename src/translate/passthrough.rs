@@ -8,6 +8,7 @@ use crate::chat::error::classify;
 use crate::error::{Error, Kind, Source};
 use crate::json::{Tape, Value, write};
 use crate::limits;
+use std::borrow::Cow;
 
 /// Looks at a Responses stream on its way. Only whole frames are let through, so that a stream
 /// that breaks inside a frame can still be ended properly; and none before there is output, so
@@ -170,6 +171,11 @@ impl Tap {
     /// How many events were let through, and written here.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// The model that the response names.
+    pub fn served(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.model)
     }
 
     /// Token counts, once the provider gave them.

@@ -154,6 +154,9 @@ pub struct Translator {
     /// A delta was seen, so that a whole message repeats it.
     deltas: bool,
     finish: Option<Finish>,
+    /// Why it stopped, and which model it was, in the provider's words.
+    stop: String,
+    served: String,
     usage: Option<Usage>,
     dropped: Vec<Diagnostic>,
     status: Option<&'static str>,
@@ -224,6 +227,8 @@ impl Translator {
             repeated: Repeated::default(),
             deltas: false,
             finish: None,
+            stop: String::new(),
+            served: String::new(),
             usage: None,
             dropped: Vec::new(),
             status: None,
@@ -439,6 +444,16 @@ impl Translator {
     /// How many events were written.
     pub fn events(&self) -> u64 {
         self.emitter.events()
+    }
+
+    /// The provider's `finish_reason`, once it gave one.
+    pub fn stop(&self) -> &str {
+        &self.stop
+    }
+
+    /// The model that the chunk with it names.
+    pub fn served(&self) -> &str {
+        &self.served
     }
 
     /// Token counts, once the provider gave them.

@@ -1,6 +1,7 @@
 //! Drives the built binary over real sockets: one integration binary, a module a subject.
 
 mod admin;
+mod audit;
 mod autobahn;
 mod background;
 mod certificates;

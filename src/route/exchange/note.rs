@@ -4,6 +4,8 @@ use super::allow::price;
 use super::{Attempt, Exchange, RequestId};
 use crate::error::Error;
 use crate::http::head::RequestHead;
+use crate::json::Value;
+use crate::ledger::raw::Saying;
 use crate::ledger::record::{Record, Try};
 use crate::ledger::span::{SpanId, Trace};
 use crate::route::plan::Course;
@@ -22,8 +24,14 @@ pub(super) fn begin(head: &RequestHead, id: RequestId, trace: Option<Box<Trace>>
         trace,
         session: field("session-id"),
         thread: field("thread-id"),
+        agent: product(head.headers.get("user-agent").unwrap_or_default()),
         ..Record::default()
     })
+}
+
+/// The first product of a `user-agent` (RFC 9110, section 10.1.5).
+fn product(agent: &str) -> String {
+    agent.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// Notes what was dropped or changed.
@@ -44,6 +52,35 @@ pub(super) fn diagnose(record: &mut Record, attempt: &Attempt) {
 }
 
 impl Exchange {
+    /// Notes what the body says of who asks: Codex names its session, thread and turn in it, and on
+    /// a WebSocket nowhere else. Begins to note what is said, where the audit wants that.
+    pub(super) fn note_request(&mut self, request: Value<'_>, body: &[u8]) {
+        let record = &mut self.record;
+        if let Some(client) = request.get("client_metadata") {
+            for (noted, name) in [
+                (&mut record.session, "session_id"),
+                (&mut record.thread, "thread_id"),
+                (&mut record.turn, "turn_id"),
+            ] {
+                if noted.is_empty() {
+                    let named = client.str(name).map(|id| id.text().into_owned());
+                    *noted = named.unwrap_or_default();
+                }
+            }
+        }
+        if let Some(max) = self.snapshot.audit.body_max {
+            let fields = self.head.headers.iter();
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            let mut saying = Saying {
+                max,
+                fields: fields.map(owned).collect(),
+                ..Saying::default()
+            };
+            saying.request.take(body, max);
+            record.saying = Some(Box::new(saying));
+        }
+    }
+
     /// How many tries have begun.
     pub(super) fn tries(&self) -> u32 {
         self.record.tries.len().try_into().unwrap_or(u32::MAX)
@@ -99,6 +136,9 @@ impl Exchange {
             .tries
             .last()
             .is_some_and(|t| !t.error.is_empty());
+        let (stop, served) = (attempt.stop().to_owned(), attempt.served());
+        self.record.stop = stop;
+        self.record.served = served;
         self.record.usage = attempt.usage();
         self.record.cost_nanos = attempt.usage().and_then(|usage| price(attempt, &usage));
         if !failed {

@@ -65,6 +65,7 @@ impl Exchange {
     pub(super) fn give_up(&mut self, error: Error, now: Instant) {
         match &mut self.attempt {
             Some(attempt) if attempt.committed() => {
+                self.record.code = error.api_code().to_owned();
                 self.record.detail = error.to_string();
                 match attempt.abort(error, &mut self.out) {
                     Step::Held => self.hold(now),

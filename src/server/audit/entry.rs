@@ -63,6 +63,7 @@ fn words(row: &Row, bodies: Option<&Bodies>) -> String {
     let max = limits::AUDIT_WORDS_MAX;
     for text in [
         &row.id,
+        &row.client_id,
         &row.key,
         &row.session,
         &row.thread,

@@ -85,6 +85,7 @@ fn record(n: u64) -> Record {
             status: 200,
             error: "",
             took: Duration::from_millis(40),
+            ..Try::default()
         }],
         status: 200,
         outcome: "completed",

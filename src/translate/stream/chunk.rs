@@ -26,9 +26,13 @@ impl Translator {
                 self.delta(delta, &choice, out)?;
             }
             let reason = choice.finish_reason().and_then(|r| r.as_str());
-            if let Some(reason) = reason.filter(|r| !r.is_empty()) {
-                self.finish
-                    .get_or_insert_with(|| Finish::of(&reason.text()));
+            if let Some(reason) = reason.filter(|r| !r.is_empty())
+                && self.finish.is_none()
+            {
+                self.stop = reason.text().into_owned();
+                let model = chunk.model().map(|m| m.text().into_owned());
+                self.served = model.unwrap_or_default();
+                self.finish = Some(Finish::of(&self.stop));
             }
         }
         if usage.is_some() {

@@ -1,7 +1,7 @@
 //! The members of a chunk that matter, each found in one pass over its object. A later one of the
 //! same name counts; `null` is read as missing.
 
-use crate::json::{Kind, Members, Names, Value};
+use crate::json::{Kind, Members, Names, Str, Value};
 
 /// The root of an event.
 pub(super) struct Root<'a>(Members<'a, 11>);
@@ -40,6 +40,11 @@ impl<'a> Root<'a> {
 
     pub fn x_groq(&self) -> Option<Value<'a>> {
         self.0.present(2)
+    }
+
+    /// Looked for once in a stream, so it is none of [`ROOT`].
+    pub fn model(&self) -> Option<Str<'a>> {
+        self.0.object().str("model")
     }
 
     /// Lists of sources beside the choices.
