@@ -2,7 +2,7 @@
 
 use super::{rows, units};
 use crate::admin::known::Known;
-use crate::ledger::audit::{Filter, Group, Question, Reply, Step, Totals};
+use crate::ledger::audit::{Group, Question, Reply, Step, Totals};
 use crate::ledger::live::{Phase, View};
 use maud::{Markup, html};
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! What waits, what is lost, and who is held back.
 
 use super::*;
+use crate::config::LogFormat;
 use crate::server::journal::{self, Level};
 
 fn auditing(world: &World, queue: usize, when_full: WhenFull) -> Auditing {
@@ -10,7 +11,7 @@ fn auditing(world: &World, queue: usize, when_full: WhenFull) -> Auditing {
         when_full,
         ..Audit::none()
     };
-    let (journal, writer) = journal::start(Level::Off).unwrap();
+    let (journal, writer) = journal::start(Level::Off, LogFormat::default()).unwrap();
     let backend = world.backend(usual());
     let auditing = Auditing::with(backend, &audit, &journal);
     writer.finish();
@@ -126,7 +127,7 @@ fn one_row_that_is_refused_takes_no_other_with_it() {
         }
     }
     let (sender, written) = channel();
-    let (journal, writer) = journal::start(Level::Off).unwrap();
+    let (journal, writer) = journal::start(Level::Off, LogFormat::default()).unwrap();
     let picky = Box::new(Picky(Vec::new(), sender));
     let auditing = Auditing::with(picky, &Audit::none(), &journal);
     writer.finish();
