@@ -128,17 +128,48 @@ impl Exchange {
         unix_s: u64,
         now: Instant,
     ) -> Self {
+        let mut exchange = Self::before_admission(snapshot, head, entropy, unix_s, now);
+        if let Err(error) = exchange.admit() {
+            exchange.refuse_request(&error);
+        }
+        exchange
+    }
+
+    /// The same in a process that drains: the answer says that it is the connection's last one, and
+    /// whoever asks learns that the process is not ready.
+    pub fn last(
+        snapshot: Arc<Snapshot>,
+        mut head: RequestHead,
+        entropy: [u8; 32],
+        unix_s: u64,
+        now: Instant,
+    ) -> Self {
+        head.keep_alive = false;
+        let mut exchange = Self::before_admission(snapshot, head, entropy, unix_s, now);
+        let admitted = match Endpoint::of(&exchange.head) {
+            Ok(Endpoint::Ready) => Err(local::not_ready()),
+            _ => exchange.admit(),
+        };
+        if let Err(error) = admitted {
+            exchange.refuse_request(&error);
+        }
+        exchange
+    }
+
+    fn before_admission(
+        snapshot: Arc<Snapshot>,
+        head: RequestHead,
+        entropy: [u8; 32],
+        unix_s: u64,
+        now: Instant,
+    ) -> Self {
         let framing = Framing {
             transport: Transport::of(&head),
             keep_alive: head.keep_alive,
             head_only: head.method == "HEAD",
             id: RequestId::of(&entropy),
         };
-        let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
-        if let Err(error) = exchange.admit() {
-            exchange.refuse_request(&error);
-        }
-        exchange
+        Self::fresh(snapshot, head, framing, entropy, unix_s, now)
     }
 
     fn fresh(

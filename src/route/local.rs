@@ -33,6 +33,12 @@ pub fn answer(
     framing.whole(out, 200, "application/json", &[("etag", &etag)], &body);
 }
 
+/// The process drains: others are to be asked.
+pub fn not_ready() -> Error {
+    let message = "The gateway is shutting down.";
+    Error::new(Source::Gateway, Kind::Draining, message)
+}
+
 /// The model that a request asks for.
 pub fn model_of(request: Value<'_>) -> Result<String, Error> {
     if request.entries().next().is_none() && request.raw() != b"{}" {

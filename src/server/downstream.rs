@@ -75,13 +75,15 @@ pub(super) fn serve(
     }
 }
 
-fn begin(worker: &Worker, mut head: RequestHead) -> Box<Exchange> {
-    // The answer says that it is the last one.
-    head.keep_alive &= !worker.is_leaving();
+fn begin(worker: &Worker, head: RequestHead) -> Box<Exchange> {
+    let begin = match worker.is_leaving() {
+        true => Exchange::last,
+        false => Exchange::new,
+    };
     let unix_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    Box::new(Exchange::new(
+    Box::new(begin(
         worker.settings().snapshot.clone(),
         head,
         worker.entropy(),

@@ -3,7 +3,7 @@
 
 use super::ServerError;
 use super::driver::phrase;
-use crate::config::Listen;
+use crate::config::{Listen, Snapshot};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -119,6 +119,36 @@ impl Listener {
         {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// The sockets of all addresses. What the service manager gives stands for what is configured.
+pub(super) fn open_all(
+    listen: &[Listen],
+    inherited: Vec<Listener>,
+    workers: usize,
+) -> Result<Vec<Listener>, ServerError> {
+    if inherited.iter().any(|listener| listener.given) {
+        return Ok(inherited);
+    }
+    let mut inherited: Vec<Option<Listener>> = inherited.into_iter().map(Some).collect();
+    let take = |wanted: &Listen| {
+        let mut all = inherited.iter_mut();
+        let found = all.find(|one| one.as_ref().is_some_and(|one| one.wanted == *wanted));
+        match found.and_then(Option::take) {
+            Some(listener) => Ok(listener),
+            None => Listener::open(wanted, workers),
+        }
+    };
+    listen.iter().map(take).collect()
+}
+
+/// Refuses to be reached from elsewhere by who has no key.
+pub(super) fn may_be_open(listeners: &[Listener], snapshot: &Snapshot) -> Result<(), ServerError> {
+    let beyond = listeners.iter().find(|l| !l.address.is_local());
+    match beyond.filter(|_| snapshot.keys.is_empty()) {
+        Some(listener) => Err(ServerError::Open(listener.address.clone())),
+        None => Ok(()),
     }
 }
 

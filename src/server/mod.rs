@@ -17,6 +17,7 @@ mod control;
 mod database;
 mod downstream;
 mod driver;
+mod error;
 mod export;
 mod given;
 mod guard;
@@ -46,6 +47,7 @@ pub use audit::settle as settle_audit;
 pub use certificates::check as check_certificates;
 pub use control::reload;
 pub use driver::DriverKind;
+pub use error::ServerError;
 pub use settings::Reload;
 pub use store::{Cost, Till, settle as settle_store};
 
@@ -58,14 +60,13 @@ use export::Exporter;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use journal::{Journal, Level};
 use keys::Keys;
-use listener::Listener;
+use listener::{Listener, may_be_open, open_all};
 use login::Logins;
 use notify::Notify;
 use scrape::Scraper;
 use settings::{Settings, successor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -95,64 +96,6 @@ pub struct TakeOver {
     /// The process; `None`: the only one there is, if there is one.
     pub pid: Option<u32>,
 }
-
-/// Why the server could not start, or had to stop.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ServerError {
-    /// The address cannot be listened on.
-    Bind {
-        /// Which one.
-        address: Listen,
-        /// In the system's words.
-        cause: String,
-    },
-    /// The address is served by a process already.
-    InUse(Listen),
-    /// The address can be reached from other machines, and nobody has to present a key.
-    Open(Listen),
-    /// The place of another process cannot be taken; says which and why.
-    TakeOver(String),
-    /// Neither driver works, or not the one that was asked for.
-    Driver(String),
-    /// The audit cannot be used; names it.
-    Audit(String),
-    /// The store of responses cannot be used; names it.
-    Store(String),
-    /// TLS cannot be set up; names the file.
-    Tls(String),
-    /// A thread or the signals could not be set up.
-    System(String),
-    /// A worker ended without being told to.
-    WorkerLost,
-}
-
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerError::Bind { address, cause } => {
-                write!(f, "cannot listen on {address}: {cause}")
-            }
-            ServerError::InUse(address) => write!(
-                f,
-                "cannot listen on {address}: another process serves this address already"
-            ),
-            ServerError::Open(address) => write!(
-                f,
-                "{address} is beyond loopback, and no client keys are set. Mend: add [[keys]] to \
-                 strait.toml."
-            ),
-            ServerError::TakeOver(why) => f.write_str(why),
-            ServerError::Driver(why) => write!(f, "no driver: {why}"),
-            ServerError::Audit(why) => write!(f, "audit {why}"),
-            ServerError::Store(why) => write!(f, "store {why}"),
-            ServerError::Tls(why) => write!(f, "TLS: {why}"),
-            ServerError::System(why) => f.write_str(why),
-            ServerError::WorkerLost => f.write_str("a worker has crashed; see the log"),
-        }
-    }
-}
-
-impl std::error::Error for ServerError {}
 
 /// What the main thread waits for.
 enum Event {
@@ -575,36 +518,6 @@ impl Server {
 
 /// How long workers may take to end their pending accepts.
 const REST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The sockets of all addresses. What the service manager gives stands for what is configured.
-fn open_all(
-    listen: &[Listen],
-    inherited: Vec<Listener>,
-    workers: usize,
-) -> Result<Vec<Listener>, ServerError> {
-    if inherited.iter().any(|listener| listener.given) {
-        return Ok(inherited);
-    }
-    let mut inherited: Vec<Option<Listener>> = inherited.into_iter().map(Some).collect();
-    let take = |wanted: &Listen| {
-        let mut all = inherited.iter_mut();
-        let found = all.find(|one| one.as_ref().is_some_and(|one| one.wanted == *wanted));
-        match found.and_then(Option::take) {
-            Some(listener) => Ok(listener),
-            None => Listener::open(wanted, workers),
-        }
-    };
-    listen.iter().map(take).collect()
-}
-
-/// Refuses to be reached from elsewhere by who has no key.
-fn may_be_open(listeners: &[Listener], snapshot: &Snapshot) -> Result<(), ServerError> {
-    let beyond = listeners.iter().find(|l| !l.address.is_local());
-    match beyond.filter(|_| snapshot.keys.is_empty()) {
-        Some(listener) => Err(ServerError::Open(listener.address.clone())),
-        None => Ok(()),
-    }
-}
 
 fn spawn(
     index: usize,

@@ -27,3 +27,32 @@ fn a_stream_is_ended_properly_when_the_time_is_over() {
         assert!(strait.child.wait().unwrap().success());
     }
 }
+
+#[test]
+fn who_drains_is_not_ready_but_alive() {
+    for driver in ["io_uring", "epoll"] {
+        let mut strait = Strait::start("openai-compatible", "http://127.0.0.1:1", driver);
+        let mut asking = ["/readyz", "/healthz"].map(|path| {
+            let mut connection = Connection::open(strait.address);
+            connection.send(format!("GET {path} HTTP/1.1\r\n"));
+            connection
+        });
+        // An answer on a third connection: what was sent before it has been read.
+        let mut third = Connection::open(strait.address);
+        third.send("GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(third.answer().status, 200);
+        strait.signal("TERM");
+        assert!(third.is_closed());
+        let answers = asking.each_mut().map(|connection| {
+            connection.send("host: x\r\n\r\n");
+            connection.answer()
+        });
+        assert_eq!(answers.each_ref().map(|answer| answer.status), [503, 200]);
+        let message = answers[0].json()["error"]["message"].to_string();
+        assert!(message.contains("shutting down"), "{message}");
+        for answer in &answers {
+            assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        }
+        assert!(strait.child.wait().unwrap().success());
+    }
+}

@@ -262,10 +262,7 @@ impl rusqlite::ToSql for Cell {
 
 impl Sql for ::postgres::Transaction<'_> {
     fn lock_all(&mut self) -> Result<(), Trouble> {
-        self.execute(
-            "SELECT pg_advisory_xact_lock($1)",
-            &[&LOCK],
-        )?;
+        self.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
         Ok(())
     }
 
