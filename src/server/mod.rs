@@ -71,7 +71,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::Keeping;
 use worker::{InFlight, Order, Seed, Started};
 
@@ -161,7 +161,9 @@ fn take_place(mut options: Options, events: &Sender<Event>) -> Result<Server, Se
             .journal
             .info(|| format!("took the place of process {pid}"));
     }
-    match Control::start(events.clone()) {
+    let control = Control::start(events.clone());
+    server.announce();
+    match control {
         Ok(control) => server.control = Some(control),
         Err(why) => server.journal.info(|| {
             format!(
@@ -169,7 +171,6 @@ fn take_place(mut options: Options, events: &Sender<Event>) -> Result<Server, Se
             )
         }),
     }
-    server.announce();
     if let Some(ready) = ready {
         ready(server.addresses());
     }
@@ -444,16 +445,21 @@ impl Server {
         sender: &Sender<Event>,
     ) -> Result<(), ServerError> {
         let (mut lost, mut handed_over) = (false, false);
-        let beat = self.notify.beat().unwrap_or(Duration::MAX);
+        let next_beat = |notify: &Notify| notify.beat().map(|beat| Instant::now() + beat);
+        let mut due = next_beat(&self.notify);
         loop {
-            match events.recv_timeout(beat) {
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            match events.recv_timeout(left.unwrap_or(Duration::MAX)) {
                 Ok(Event::Alive) => self.silent -= 1,
                 Ok(Event::Asked(ask)) => handed_over = self.answer(ask),
                 Ok(Event::Reload) => drop(self.try_reload()),
                 Ok(Event::WorkerEnded) => lost = true,
                 Ok(Event::Stop) => break,
                 // The sender of this channel lives in the caller.
-                Err(_) => self.call(sender),
+                Err(_) => {
+                    self.call(sender);
+                    due = next_beat(&self.notify);
+                }
             }
             if lost || handed_over {
                 break;

@@ -3,6 +3,8 @@
 use super::load::{self, Load};
 use super::{DRIVERS, config, reload, status_of};
 use crate::strait::{Strait, scratch};
+use crate::websocket_client::{WebSocket, create};
+use serde_json::json;
 
 fn start(url: &str, driver: &str) -> Strait {
     let first = config("127.0.0.1:0", url, &["first"]);
@@ -34,6 +36,37 @@ fn a_signal_swaps_the_configuration_and_a_bad_one_is_refused() {
         let said = reload(&third.replace("workers = 1", "workers = 2"));
         assert!(said.contains("workers cannot change"), "{said}");
         assert_eq!((served("third"), served("second")), (404, 200));
+    }
+}
+
+#[test]
+fn the_next_response_on_a_websocket_takes_the_new_configuration() {
+    for driver in DRIVERS {
+        let provider = load::provider();
+        let strait = start(&provider.url(), driver);
+        let mut socket = WebSocket::open(strait.address);
+        let mut ask = |model: &str| {
+            let mut message = create(json!("hi"), None);
+            message["model"] = json!(model);
+            socket.send(&message);
+            loop {
+                match socket.event()["type"].as_str().unwrap() {
+                    end @ ("error" | "response.completed") => return end.to_owned(),
+                    _ => {}
+                }
+            }
+        };
+        assert_eq!(
+            [ask("first"), ask("second")],
+            ["response.completed", "error"]
+        );
+        let second = config("127.0.0.1:0", &provider.url(), &["second"]);
+        std::fs::write(strait.dir.join("strait.toml"), second).unwrap();
+        assert!(reload(&strait.dir, &[]).0);
+        assert_eq!(
+            [ask("first"), ask("second")],
+            ["error", "response.completed"]
+        );
     }
 }
 
