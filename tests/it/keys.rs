@@ -402,11 +402,11 @@ fn codex_takes_the_budget_down_as_a_limit_of_its_own() {
         let run = codex.exec_with(&["hi"], &[("STRAIT_KEY", "team")]);
         assert_eq!(run.text(), "hello", "{run:?}");
         let lines = codex.rollouts();
-        let limits = lines.iter().filter_map(|line| {
+        let mut limits = lines.iter().filter_map(|line| {
             let limits = &line["payload"]["rate_limits"];
             (limits["limit_id"] == "team").then_some(limits)
         });
-        let last = limits.last().unwrap_or_else(|| panic!("{lines:#?}"));
+        let last = limits.next_back().unwrap_or_else(|| panic!("{lines:#?}"));
         assert_eq!(last["primary"]["used_percent"], 60.0, "{last}");
         let minutes = last["primary"]["window_minutes"].as_u64().unwrap();
         assert!((28 * 1440..=31 * 1440).contains(&minutes), "{last}");
