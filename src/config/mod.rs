@@ -5,6 +5,8 @@ mod allowance;
 mod audit;
 mod draft;
 mod keyring;
+#[cfg(test)]
+mod keyring_tests;
 mod keys;
 mod listen;
 mod load;

@@ -1,6 +1,6 @@
 //! The words of a text, for the search: the same in every database.
 //!
-//! A word is a run of letters and digits, in lower case, cut after [`WORD_BYTES_MAX`]; of scripts
+//! A word is a run of letters and digits, in lower case, cut after `WORD_BYTES_MAX`; of scripts
 //! that put no spaces between words, each sign is one. A search finds what has, for each of its
 //! words, one that begins with it.
 

@@ -50,9 +50,9 @@ fn the_next_response_on_a_websocket_takes_the_new_configuration() {
             message["model"] = json!(model);
             socket.send(&message);
             loop {
-                match socket.event()["type"].as_str().unwrap() {
-                    end @ ("error" | "response.completed") => return end.to_owned(),
-                    _ => {}
+                let kind = socket.event()["type"].as_str().unwrap().to_owned();
+                if ["error", "response.completed"].contains(&kind.as_str()) {
+                    return kind;
                 }
             }
         };
