@@ -194,7 +194,7 @@ fn where_io_uring_is_refused_epoll_takes_over_and_says_so() {
     let binary = dir.join("strait");
     std::fs::copy(env!("CARGO_BIN_EXE_strait"), &binary).unwrap();
     let config = dir.join("strait.toml");
-    let text = "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.x]\nprofile = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:9/v1\"\n[store]\nurl = \"none\"\n";
+    let text = "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.x]\nprofile = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:9/v1\"\n[store]\nurl = \"none\"\n[audit]\nurl = \"none\"\n";
     std::fs::write(&config, text).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
     let limited = |driver: &[&str]| {

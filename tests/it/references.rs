@@ -7,6 +7,8 @@ use crate::judge::judge;
 use crate::provider::{Answer, Provider, Seen, calls, text};
 use crate::strait::Strait;
 use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A provider that says which model it was asked for.
 fn telling() -> Provider {
@@ -233,6 +235,90 @@ fn codex_exec_replies_exactly_ok() {
     let run = codex.exec_with(&[prompt], &[]);
     assert_ne!(run.code, 0);
     assert!(provider.take_seen().is_empty());
+}
+
+/// `docker run -p 8080:8080 -e GOMODEL_MASTER_KEY="change-me" -e OPENAI_API_KEY="sk-..."`: three
+/// variables, and no file.
+fn by_environment(provider: &Provider) -> Strait {
+    let dir = crate::strait::scratch("environment");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strait"));
+    command
+        .arg("serve")
+        .current_dir(&dir)
+        .env_clear()
+        .env("XDG_STATE_HOME", &dir)
+        .env("STRAIT_LISTEN", "127.0.0.1:0")
+        .env("STRAIT_MASTER_KEY", "change-me")
+        .env("DEEPSEEK_API_KEY", "sk-test-provider-key")
+        .env("DEEPSEEK_BASE_URL", provider.url().trim_end_matches("/v1"));
+    Strait::spawn(dir, &mut command)
+}
+
+fn operator(strait: &Strait, path: &str) -> Got {
+    let mut connection = Connection::open(strait.address);
+    connection.send(format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer change-me\r\n\r\n"
+    ));
+    connection.answer()
+}
+
+/// "Check the traffic": the audit logs confirm that Codex is reaching the gateway, and show the
+/// full request and response trail; from the same dashboard one follows traffic and usage.
+#[test]
+fn the_traffic_is_seen_in_the_audit_logs() {
+    let provider = exactly_ok();
+    let strait = by_environment(&provider);
+    let body = json!({"model": "deepseek-v4-pro", "input": "Reply with exactly ok"});
+    let fields = "authorization: Bearer change-me\r\nuser-agent: curl/8.5.0\r\n";
+    let mut connection = Connection::open(strait.address);
+    connection.send(crate::client::post_with(
+        "/v1/responses",
+        fields,
+        body.to_string().as_bytes(),
+    ));
+    assert_eq!(connection.answer().status, 200);
+    let config = format!(
+        "model_provider = \"gomodel\"\nmodel = \"deepseek-v4-pro\"\n[model_providers.gomodel]\nname = \"GoModel\"\nbase_url = \"http://{}/v1\"\nenv_key = \"OPENAI_API_KEY\"\nwire_api = \"responses\"\n{QUIET}",
+        strait.address
+    );
+    let mut rows = 1;
+    if let Some(codex) = Codex::configured(&config) {
+        let prompt = "Reply with exactly ok and no punctuation.";
+        let run = codex.exec_with(&[prompt], &[("OPENAI_API_KEY", "change-me")]);
+        assert_eq!((run.code, run.text()), (0, "ok".into()), "{run:#?}");
+        rows += 1;
+    }
+    let until = Instant::now() + Duration::from_secs(30);
+    let log = loop {
+        // The audit is written behind what clients see.
+        let log = operator(&strait, "/admin/api/v1/audit").json()["data"].clone();
+        if log.as_array().map_or(0, Vec::len) >= rows {
+            break log;
+        }
+        assert!(Instant::now() < until, "{log}");
+        std::thread::yield_now();
+    };
+    let log = log.as_array().unwrap();
+    assert_eq!(log.len(), rows, "{log:#?}");
+    let agents = ["curl/8.5.0", "codex_exec/0.169.0"];
+    for (row, agent) in log.iter().rev().zip(agents) {
+        assert_eq!(row["key"], "master");
+        assert_eq!(row["provider"], "deepseek");
+        assert_eq!(row["target"], "deepseek-v4-pro");
+        assert!(row["agent"].as_str().unwrap().starts_with(agent), "{row}");
+        let page = operator(&strait, &format!("/admin/audit/{}", row["number"]));
+        let page = String::from_utf8(page.body).unwrap();
+        assert!(
+            page.contains("deepseek-v4-pro") && page.contains(agent),
+            "{page}"
+        );
+    }
+    for path in ["/admin/audit", "/admin/usage"] {
+        let page = String::from_utf8(operator(&strait, path).body).unwrap();
+        assert!(page.contains("deepseek-v4-pro"), "{path}: {page}");
+    }
+    let usage = operator(&strait, "/admin/api/v1/usage?by=key").json();
+    assert_eq!(usage["data"][0]["name"], "master", "{usage}");
 }
 
 #[test]
