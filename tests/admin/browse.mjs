@@ -22,6 +22,12 @@ const browser = await puppeteer.launch({
   ],
 });
 
+/// What is plain text names no icon, so that the browser looks for one by itself.
+const complaint = (message) => {
+  const icon = message.location().url?.endsWith("/favicon.ico");
+  check(icon || message.type() !== "error", `console: ${message.text()} ${message.location().url}`);
+};
+
 /// A tab that notices what must not happen.
 const open = async (own = world.base) => {
   const page = await browser.newPage();
@@ -30,9 +36,7 @@ const open = async (own = world.base) => {
     const url = request.url();
     check(url.startsWith(own) || url.startsWith("data:"), `a request to elsewhere: ${url}`);
   });
-  page.on("console", (message) => {
-    check(message.type() !== "error", `console: ${message.text()}`);
-  });
+  page.on("console", complaint);
   page.on("pageerror", (error) => check(false, `an error in the page: ${error}`));
   page.on("dialog", (dialog) => {
     check(false, `a dialog: ${dialog.message()}`);
@@ -142,7 +146,7 @@ try {
   await page.type("input[name=key]", world.key);
   await led(() => press("Enter"));
   check(page.url() === `${world.base}/admin/audit?q=nothing`, `led to ${page.url()}`);
-  page.on("console", (message) => check(message.type() !== "error", `console: ${message.text()}`));
+  page.on("console", complaint);
   const cookies = await browser.cookies();
   const session = cookies.find((cookie) => cookie.name === "strait_session");
   check(session?.httpOnly && session.sameSite === "Strict" && session.path === "/admin", `the cookie: ${JSON.stringify(session)}`);

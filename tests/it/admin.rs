@@ -1,5 +1,7 @@
 //! The operators' pages, over real sockets.
 
+mod browser;
+
 use crate::client::{Answer, Connection};
 use crate::strait::Strait;
 

@@ -53,13 +53,13 @@ fn page(detail: &Detail, query: &Query) -> Markup {
         div.title {
             h1 { (row.model) " " (rows::ending(row)) }
             p.soft { (units::time(row.started_ms)) }
-            a.end href="/admin/audit" rel="up" { "Audit" }
+            a.end href="/admin/audit" rel="up" { "Back to the audit" }
         }
         @if !row.detail.is_empty() { div.note.bad[row.status >= 400] { p {
             @if !row.code.is_empty() { span.mono { (row.code) } ": " } (row.detail)
         } } }
         div.card { (facts(row)) }
-        section.card aria-labelledby="timeline" { h2 #timeline { "Timeline" } (timeline::show(row)) @if row.tries.len() > 1 || row.tries.iter().any(|t| !t.error.is_empty()) { (tries(&row.tries)) } }
+        section.card aria-labelledby="timeline" { h2 #timeline { "Timeline" } (timeline::show(row)) @if row.tries.len() > 1 || row.tries.iter().any(|t| !t.error.is_empty() || !t.passed.is_empty()) { (tries(&row.tries)) } }
         @match &detail.bodies {
             None => div.card.empty { p { "What was said is not kept. Switch it on with " code { "bodies = true" } " under " code { "[audit]" } " in strait.toml; secrets are taken out before anything is written." } },
             Some(bodies) => {
@@ -105,13 +105,14 @@ fn fact(name: &str, value: &Markup, known: bool) -> Markup {
 fn tries(tries: &[Tried]) -> Markup {
     html! {
         table {
-            thead { tr { th scope="col" { "Try" } th scope="col" { "Target" } th scope="col" { "Status" } th scope="col" { "Why not" } th.n scope="col" { "Took" } } }
+            thead { tr { th scope="col" { "Try" } th scope="col" { "Target" } th scope="col" { "Status" } th scope="col" { "Why not" } th.n scope="col" { "Took" } th scope="col" { "Passed over" } } }
             tbody { @for (i, tried) in tries.iter().enumerate() { tr {
                 th scope="row" { (i + 1) }
-                td.mono { (tried.provider) "/" (tried.model) }
+                td.mono { (tried.provider) "/" (tried.model) @if tried.api_key > 1 { " " span.tag { "key " (tried.api_key) } } }
                 td { @if tried.status > 0 { (tried.status) } @else { "–" } }
                 td { @if tried.error.is_empty() { span.tag.good { "the answer" } } @else { span.tag.bad { (tried.error) } } }
                 td.n { (units::millis(tried.took_ms)) }
+                td { @for passed in &tried.passed { span.tag.warn { (passed) } " " } }
             } } }
         }
     }

@@ -4,6 +4,7 @@ use super::wire;
 use crate::admin::talk::{self, Kind, Part, Turn};
 use crate::ledger::audit::Bodies;
 use maud::{Markup, html};
+use std::borrow::Cow;
 
 /// Characters after which a part is cut, and lines of a patch; the whole of it is in the raw text.
 const PART_MAX: usize = 20_000;
@@ -80,8 +81,8 @@ fn one(turn: &Turn, path: &str, side: &str, of_answer: bool) -> Markup {
     html! {
         article class={ "turn " (class) @if of_answer { " answer" } } {
             header {
-                b { @if turn.kind == Kind::Call { "calls " span.mono { (turn.who) } } @else { (turn.who) } }
-                @if !turn.note.is_empty() { span.mono { (turn.note) } }
+                b { @if turn.kind == Kind::Call { "calls " span.mono { (plain(&turn.who)) } } @else { (plain(&turn.who)) } }
+                @if !turn.note.is_empty() { span.mono { (plain(&turn.note)) } }
             }
             @if folds {
                 details { summary { (first_line(&turn.parts)) } div { (parts(&turn.parts, &whole)) } }
@@ -96,7 +97,7 @@ fn first_line(parts: &[Part]) -> String {
         text.trim_start().lines().next().unwrap_or_default()
     });
     let line: String = text.collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(100).collect();
+    let short: String = plain(&line).chars().take(100).collect();
     match short.is_empty() {
         true => "Show".to_owned(),
         false => short + " …",
@@ -110,7 +111,7 @@ fn parts(parts: &[Part], whole: &str) -> Markup {
                 Part::Words(text) => div.words dir="auto" { (cut(text, whole)) },
                 Part::Code(text) => pre tabindex="0" { (cut(text, whole)) },
                 Part::Diff(text) => (diff(text, whole)),
-                Part::Thing(text) => span.tag { (text) },
+                Part::Thing(text) => span.tag { (plain(text)) },
             }
         }
     }
@@ -118,7 +119,24 @@ fn parts(parts: &[Part], whole: &str) -> Markup {
 
 fn cut(text: &str, whole: &str) -> Markup {
     let end = boundary(text, PART_MAX);
-    html! { (text[..end]) @if end < text.len() { (more(text.len() - end, whole)) } }
+    html! { (plain(&text[..end])) @if end < text.len() { (more(text.len() - end, whole)) } }
+}
+
+/// A text in which nothing turns the order of what follows around, as a word or a program that is
+/// to be misread may: such characters are shown by their numbers.
+fn plain(text: &str) -> Cow<'_, str> {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(turns) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match turns(c) {
+            true => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// The last place for a cut that is not behind `max`.
@@ -140,7 +158,7 @@ fn diff(text: &str, whole: &str) -> Markup {
     html! {
         div.diff tabindex="0" role="group" aria-label="Patch" {
             @for line in text[..end].lines() {
-                span class=[class_of(line)] { (line) }
+                span class=[class_of(line)] { (plain(line)) }
             }
             @if end < text.len() { (more(text.len() - end, whole)) }
         }
@@ -207,6 +225,7 @@ mod tests {
             ] {
                 assert!(!page.contains(raw), "{raw} in {page}");
             }
+            assert!(!page.contains('\u{202e}'), "{page}");
             let unread = show("/p", &bodies(hostile, hostile)).into_string();
             assert!(
                 !unread.contains("<script") && !unread.contains("<img"),
