@@ -233,7 +233,12 @@ impl Server {
         let enabled = settings.snapshot.metrics.enabled;
         let cores: Vec<_> = (0..count).map(|_| Arc::<Core>::default()).collect();
         let traces = exporter.as_ref().map(Exporter::desk);
-        let scraper = Arc::new(Scraper::new(cores.clone(), &journal, traces.clone()));
+        let scraper = Arc::new(Scraper::new(
+            cores.clone(),
+            &journal,
+            auditing.gauges(),
+            traces.clone(),
+        ));
         let operator = operator::Desk::new(scraper.clone(), reader, &journal);
         // What the store holds is known before anybody is served.
         let keys = Keys::start(&settings.snapshot, &journal).map_err(system)?;

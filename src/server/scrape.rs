@@ -1,5 +1,6 @@
 //! What only the shell can measure, when somebody asks for the numbers.
 
+use super::audit::Gauges;
 use super::driver::DriverKind;
 use super::export;
 use super::journal::Journal;
@@ -15,6 +16,7 @@ pub(super) struct Scraper {
     /// One for each worker.
     pub(super) cores: Vec<Arc<Core>>,
     journal: Journal,
+    audit: Option<Arc<Gauges>>,
     traces: Option<export::Desk>,
     /// `io_uring` or `epoll`, once the workers have started.
     driver: OnceLock<&'static str>,
@@ -27,12 +29,14 @@ impl Scraper {
     pub(super) fn new(
         cores: Vec<Arc<Core>>,
         journal: &Journal,
+        audit: Option<Arc<Gauges>>,
         traces: Option<export::Desk>,
     ) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Scraper {
             cores,
             journal: journal.clone(),
+            audit,
             traces,
             driver: OnceLock::new(),
             started_s: since.unwrap_or_default().as_secs_f64(),
@@ -78,6 +82,13 @@ impl Scraper {
             help,
             Some(self.journal.dropped()),
         );
+        let audit = self.audit.as_deref();
+        let help = "Rows of the audit that wait to be written.";
+        let rows = audit.map(|audit| audit.rows() as u64);
+        add("strait_audit_queue_rows", false, help, rows);
+        let help = "Rows of the audit that were dropped, because too many waited.";
+        let dropped = audit.map(Gauges::dropped);
+        add("strait_audit_dropped", true, help, dropped);
         let help = "Traced exchanges that the collector did not get.";
         let lost = self.traces.as_ref().map(export::Desk::lost);
         add("strait_traces_dropped", true, help, lost);

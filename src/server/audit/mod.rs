@@ -343,7 +343,6 @@ impl Auditing {
     }
 
     /// What waits, and what was lost; `None`: there is no audit.
-    #[cfg(test)]
     pub(super) fn gauges(&self) -> Option<Arc<Gauges>> {
         self.desk.door.as_ref().map(|door| door.gauges.clone())
     }
