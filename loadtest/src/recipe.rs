@@ -100,6 +100,7 @@ pub struct Request {
 /// The recipes that the program brings along.
 const BUILTIN: &[&str] = &[
     include_str!("../recipes/strait.toml"),
+    include_str!("../recipes/strait-bare.toml"),
     include_str!("../recipes/nginx.toml"),
     include_str!("../recipes/haproxy.toml"),
     include_str!("../recipes/envoy.toml"),
