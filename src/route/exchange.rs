@@ -429,7 +429,7 @@ impl Exchange {
         }
         if self.phase == Phase::Keeping {
             // Only the end of the upstream body is outstanding; it says nothing more.
-            return;
+            return self.give_back();
         }
         match step {
             Ok(Step::More) => self.deadline = attempt.next_deadline(),

@@ -104,6 +104,7 @@ fn the_last_piece_waits_until_the_response_is_kept() {
             (1, 0, None)
         );
         assert_eq!(peer.said().contains("hello"), stream);
+        assert_eq!(peer.released, 1, "the connection does not wait");
         let mut store = Memory::default();
         peer.stored(&mut store);
         assert_eq!((peer.done, peer.released), (Some(true), 1));

@@ -85,18 +85,10 @@ fn run(dir: &Path, arguments: &[&str]) -> (String, String) {
 #[test]
 fn a_container_needs_three_variables() {
     let provider = talkative();
-    let dir = scratch("keys");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strait"));
-    command
-        .arg("serve")
-        .current_dir(&dir)
-        .env_clear()
-        .env("XDG_STATE_HOME", &dir)
-        .env("STRAIT_LISTEN", "127.0.0.1:0")
-        .env("STRAIT_MASTER_KEY", "change-me")
-        .env("OPENAI_COMPATIBLE_BASE_URL", provider.url())
-        .env("OPENAI_COMPATIBLE_API_KEY", PROVIDER_KEY);
-    let strait = Strait::spawn(dir, &mut command);
+    let strait = Strait::by_environment(&[
+        ("OPENAI_COMPATIBLE_BASE_URL", &provider.url()),
+        ("OPENAI_COMPATIBLE_API_KEY", PROVIDER_KEY),
+    ]);
     let refused = ask(&strait, "change-you");
     assert_eq!(refused.status, 401);
     assert_eq!(

@@ -7,7 +7,6 @@ use crate::judge::judge;
 use crate::provider::{Answer, Provider, Seen, calls, text};
 use crate::strait::Strait;
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A provider that says which model it was asked for.
@@ -240,18 +239,11 @@ fn codex_exec_replies_exactly_ok() {
 /// `docker run -p 8080:8080 -e GOMODEL_MASTER_KEY="change-me" -e OPENAI_API_KEY="sk-..."`: three
 /// variables, and no file.
 fn by_environment(provider: &Provider) -> Strait {
-    let dir = crate::strait::scratch("environment");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strait"));
-    command
-        .arg("serve")
-        .current_dir(&dir)
-        .env_clear()
-        .env("XDG_STATE_HOME", &dir)
-        .env("STRAIT_LISTEN", "127.0.0.1:0")
-        .env("STRAIT_MASTER_KEY", "change-me")
-        .env("DEEPSEEK_API_KEY", "sk-test-provider-key")
-        .env("DEEPSEEK_BASE_URL", provider.url().trim_end_matches("/v1"));
-    Strait::spawn(dir, &mut command)
+    let url = provider.url();
+    Strait::by_environment(&[
+        ("DEEPSEEK_API_KEY", "sk-test-provider-key"),
+        ("DEEPSEEK_BASE_URL", url.trim_end_matches("/v1")),
+    ])
 }
 
 fn operator(strait: &Strait, path: &str) -> Got {

@@ -111,6 +111,21 @@ impl Strait {
         Self::spawn(dir, &mut command)
     }
 
+    /// Starts `strait serve` with a master key (`change-me`) and these variables, and no file.
+    pub fn by_environment(variables: &[(&str, &str)]) -> Strait {
+        let dir = scratch("environment");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strait"));
+        command
+            .arg("serve")
+            .current_dir(&dir)
+            .env_clear()
+            .env("XDG_STATE_HOME", &dir)
+            .env("STRAIT_LISTEN", "127.0.0.1:0")
+            .env("STRAIT_MASTER_KEY", "change-me")
+            .envs(variables.iter().copied());
+        Self::spawn(dir, &mut command)
+    }
+
     /// Starts `strait serve` as the command has it, and waits until it serves.
     pub fn spawn(dir: PathBuf, command: &mut Command) -> Strait {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

@@ -205,8 +205,20 @@ impl Exchange {
     /// The last piece of the answer is held back: the response is kept first.
     pub(super) fn hold(&mut self, now: Instant) {
         match self.to_keep() {
-            Some(response) => self.ask_store(Ask::Put(Box::new(response)), Phase::Keeping),
+            Some(response) => {
+                self.ask_store(Ask::Put(Box::new(response)), Phase::Keeping);
+                self.give_back();
+            }
             None => self.release(Kept::No, now),
+        }
+    }
+
+    /// The provider's connection need not wait for the store: a read that was begun meanwhile
+    /// would make it useless for the next request.
+    pub(super) fn give_back(&mut self) {
+        let whole = self.attempt.as_ref().is_some_and(Attempt::reusable);
+        if whole && std::mem::take(&mut self.upstream_open) {
+            self.pending.push_back(Action::ReleaseUpstream);
         }
     }
 

@@ -21,9 +21,10 @@ use super::ServerError;
 use super::database::{Schema, Trouble, millis, packed, place, whole};
 use super::journal::Journal;
 use crate::config::{Audit, Place, Snapshot, WhenFull};
-use crate::ledger::audit::{Detail, Question, Reply, Step, Totals};
+use crate::ledger::audit::{Bucket, Detail, Question, Reply, Step, Totals};
 use crate::ledger::record::Record;
 use crate::ledger::redact::Redactor;
+use crate::ledger::usage::Usage;
 use crate::limits;
 use entry::Entry;
 use postgres::Postgres;
@@ -124,6 +125,28 @@ fn sums(entries: &[Entry]) -> BTreeMap<Group<'_>, Totals> {
         sums.entry(group).or_default().add(totals);
     }
     sums
+}
+
+/// Sums as both databases give them: the begin, the name, and then the numbers in the order of
+/// [`Totals`].
+fn bucket<E>(name: String, number: impl Fn(usize) -> Result<u64, E>) -> Result<Bucket, E> {
+    Ok(Bucket {
+        from_ms: number(0)?,
+        name,
+        totals: Totals {
+            requests: number(2)?,
+            errors: number(3)?,
+            usage: Usage {
+                input: number(4)?,
+                cached: number(5)?,
+                cache_write: number(6)?,
+                output: number(7)?,
+                reasoning: number(8)?,
+            },
+            cost_nanos: number(9)?,
+            unpriced: number(10)?,
+        },
+    })
 }
 
 /// Later hours are those in a time that begins so.

@@ -7,7 +7,6 @@ use crate::config::Database;
 use crate::ledger::audit::{
     Bucket, Cursor, Detail, Filter, Group, Page, Question, Reply, Step, Totals,
 };
-use crate::ledger::usage::Usage;
 use crate::server::database::postgres::{LOCK, Link, Transaction};
 use crate::server::database::{Trouble, millis, whole};
 use postgres::types::ToSql;
@@ -284,23 +283,7 @@ fn usage(
     let mut buckets = Vec::new();
     for row in transaction.query_once(&sql, &given)? {
         let number = |at: usize| Ok::<u64, Trouble>(row.try_get::<_, i64>(at)?.unsigned_abs());
-        buckets.push(Bucket {
-            from_ms: number(0)?,
-            name: row.try_get(1)?,
-            totals: Totals {
-                requests: number(2)?,
-                errors: number(3)?,
-                usage: Usage {
-                    input: number(4)?,
-                    cached: number(5)?,
-                    cache_write: number(6)?,
-                    output: number(7)?,
-                    reasoning: number(8)?,
-                },
-                cost_nanos: number(9)?,
-                unpriced: number(10)?,
-            },
-        });
+        buckets.push(super::bucket(row.try_get(1)?, number)?);
     }
     Ok(buckets)
 }

@@ -6,7 +6,6 @@ use super::{Backend, SCHEMA, Terms};
 use crate::ledger::audit::{
     Bucket, Cursor, Detail, Filter, Group, Page, Question, Reply, Step, Totals,
 };
-use crate::ledger::usage::Usage;
 use crate::server::database::sqlite::{self, File};
 use crate::server::database::{Trouble, millis, whole};
 use rusqlite::types::ToSql;
@@ -267,23 +266,7 @@ fn usage(
     ];
     let buckets = statement.query_map(given, |row| {
         let number = |at| Ok::<u64, rusqlite::Error>(row.get::<_, i64>(at)?.unsigned_abs());
-        Ok(Bucket {
-            from_ms: number(0)?,
-            name: row.get(1)?,
-            totals: Totals {
-                requests: number(2)?,
-                errors: number(3)?,
-                usage: Usage {
-                    input: number(4)?,
-                    cached: number(5)?,
-                    cache_write: number(6)?,
-                    output: number(7)?,
-                    reasoning: number(8)?,
-                },
-                cost_nanos: number(9)?,
-                unpriced: number(10)?,
-            },
-        })
+        super::bucket(row.get(1)?, number)
     })?;
     Ok(buckets.collect::<Result<_, _>>()?)
 }
