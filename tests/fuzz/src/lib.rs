@@ -7,6 +7,38 @@ use std::collections::HashSet;
 use strait::error::Error;
 use strait::sse::{Frame, Frames};
 
+/// Makes `fuzz` of a target: of what it does with bytes, or with a value made of them.
+#[macro_export]
+macro_rules! fuzz_target {
+    (|$data:ident: &[u8]| $body:expr) => {
+        /// Runs one input.
+        pub fn fuzz(data: &[u8]) -> libfuzzer_sys::Corpus {
+            fn on($data: &[u8]) {
+                $body
+            }
+            on(data);
+            libfuzzer_sys::Corpus::Keep
+        }
+    };
+    (|$value:ident: $type:ty| $body:expr) => {
+        /// Runs one input.
+        pub fn fuzz(data: &[u8]) -> libfuzzer_sys::Corpus {
+            fn on($value: $type) {
+                $body
+            }
+            if data.len() < <$type as arbitrary::Arbitrary>::size_hint(0).0 {
+                return libfuzzer_sys::Corpus::Reject;
+            }
+            let data = arbitrary::Unstructured::new(data);
+            match <$type as arbitrary::Arbitrary>::arbitrary_take_rest(data) {
+                Ok(value) => on(value),
+                Err(_) => return libfuzzer_sys::Corpus::Reject,
+            }
+            libfuzzer_sys::Corpus::Keep
+        }
+    };
+}
+
 /// FNV-1a: one number that every byte of the input has a part in.
 pub fn digest(data: &[u8]) -> u64 {
     data.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
@@ -575,7 +607,13 @@ pub mod request {
                     legal(&body, profile);
                 }
                 for minimal in [false, true] {
-                    let members = echo(root, "m", &translated.diagnostics, minimal, Place::default());
+                    let members = echo(
+                        root,
+                        "m",
+                        &translated.diagnostics,
+                        minimal,
+                        Place::default(),
+                    );
                     let echo = [b"{", &members[..], b"}"].concat();
                     assert!(is_json(&echo), "{}", String::from_utf8_lossy(&echo));
                     assert!(!echo.contains(&b'\n') && !echo.contains(&b'\r'));

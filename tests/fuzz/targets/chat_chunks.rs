@@ -1,10 +1,9 @@
 //! The event machine on plausible chunks: content, reasoning in every field that providers use,
 //! tool calls with odd indices, ids and fragments, finish reasons, usage, errors and noise, with
 //! the oracles of `chat_stream`. A last byte of the input cuts the stream short.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Map, Value as Json, json};
 
 #[derive(Arbitrary, Debug)]

@@ -1,9 +1,8 @@
 //! `chat::error::classify`: no error body panics it; the message is of bounded length, holds no
 //! HTML document and no key; the status is one that clients know what to do with, and its error
 //! object is JSON.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::chat::error::classify;
 use strait::limits::ERROR_MESSAGE_BYTES_MAX;
 

@@ -3,9 +3,8 @@
 //! lines, items do not interleave, sequence numbers have no gaps, deltas add up
 //! (`strait_fuzz::check_stream`). The same bytes are also taken as a whole completion object, and
 //! as the summary of a compaction (`strait_fuzz::compaction`).
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let options = strait_fuzz::digest(data) as u32;

@@ -1,10 +1,9 @@
 //! `http::coding::decode`: arbitrary bytes never panic it or lead beyond the caps; what was
 //! encoded comes back, and one changed byte of it is refused or stays within the caps.
-#![no_main]
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use std::io::Write;
 use strait::http::coding::decode;
 use strait::limits::{BODY_BYTES_MAX, BODY_RATIO_FLOOR_BYTES, BODY_RATIO_MAX};

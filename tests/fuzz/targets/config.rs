@@ -1,8 +1,7 @@
 //! `config::parse` on arbitrary text and a small environment: never panics, and a mistake names
 //! the file, a line that exists and what is wrong; what is accepted resolves and authorizes.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 
 fn env(name: &str) -> Option<String> {
     Some(match name {

@@ -1,8 +1,7 @@
 //! `translate::fold` on arbitrary streams: however they are cut, one object comes out, or one
 //! error and nothing; the object is JSON, and every item that was told stands in it.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::error::Error;
 use strait::translate::fold::Fold;
 use strait::translate::stream::UpstreamEnd;

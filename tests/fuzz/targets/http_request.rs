@@ -1,9 +1,8 @@
 //! The request head parser: its verdict does not change with the segmentation, what it accepts
 //! httparse accepts with the same length, holds no ambiguous byte or framing, and reads the same
 //! once it is written in canonical form.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::http::head::{BodyKind, Parsed, RequestHead, request};
 use strait::limits::HEADERS_MAX;
 

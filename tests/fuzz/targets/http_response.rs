@@ -1,9 +1,8 @@
 //! Response heads and bodies: the head's verdict does not change with the segmentation; a body
 //! (of the framing that the head names, and chunked, whatever it names) comes out the same for
 //! every segmentation, and a chunked one as a plain decoder of whole buffers reads it.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::http::framing::{BodyDecoder, Decoded, FramingError};
 use strait::http::head::{BodyKind, Parsed, response};
 

@@ -1,9 +1,8 @@
 //! `json::Tape` against serde_json: the same documents are accepted (but for the depth limit,
 //! which is ours), every value reads the same, and what the writers make of a document parses
 //! back to the same value.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::Value as Json;
 use strait::json::scan::DEPTH_MAX;
 use strait::json::{Kind, Str, Tape, Value, write};

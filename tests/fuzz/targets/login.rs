@@ -2,9 +2,8 @@
 //! at the first NUL): never panics; what it takes for a credential fits in a header; no `Debug`
 //! shows more than that there is a token; and what a refresh writes is the same file with the new
 //! tokens.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::Value as Json;
 use strait::auth::chatgpt::{AuthFile, FileError, Freshness, Reason, RefreshError, read_answer};
 

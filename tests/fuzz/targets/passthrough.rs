@@ -3,9 +3,8 @@
 //! not say how it ended is given a terminal event, as a frame of its own that is JSON; one that
 //! did is given nothing but the blank line that it left out; and one that fails before there is
 //! output leaves no trace.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::error::{Error, Kind, Source};
 use strait::translate::passthrough::Tap;
 use strait::translate::stream::UpstreamEnd;

@@ -1,10 +1,9 @@
 //! `translate::request` on lists of plausible items in any order, and on the repository's own
 //! requests with some of their values replaced, for every profile, with the oracles of
 //! `responses_request`.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::sync::LazyLock;

@@ -2,10 +2,9 @@
 //! change or are missing, wrong indices, deltas that are lost or said again, parts that are only
 //! said whole, ends of every kind, errors and noise, with the oracles of `reverse_stream`. A last
 //! number of the input cuts the stream short.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Map, Value as Json, json};
 
 #[derive(Arbitrary, Debug)]

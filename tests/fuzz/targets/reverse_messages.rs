@@ -1,10 +1,9 @@
 //! `translate::reverse::request` on lists of plausible messages in any order, with tools, choices
 //! and fields of both generations of the API, right and wrong, for several dialects, with the
 //! oracles of `reverse_request`.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Map, Value as Json, json};
 
 #[derive(Arbitrary, Debug)]

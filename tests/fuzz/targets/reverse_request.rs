@@ -2,8 +2,7 @@
 //! refuses with 400 and names the parameter, and what it accepts is a request that the Responses
 //! API takes: legal items, ids of legal length, nothing of the other dialect
 //! (`strait_fuzz::reverse`).
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| strait_fuzz::reverse::check_bytes(data, false));

@@ -3,9 +3,8 @@
 //! JSON lines, the first one alone says who speaks, calls are counted
 //! (`strait_fuzz::reverse::Answer`); the whole object says what the stream says. The same bytes
 //! are also taken as a whole Response object.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let options = strait_fuzz::digest(data) as u32;

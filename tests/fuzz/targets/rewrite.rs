@@ -1,9 +1,8 @@
 //! `translate::rewrite` on arbitrary JSON, for every dialect that is passed through: JSON comes
 //! out, the same as went in but for the model's name, for what the dialect refuses, which is told
 //! once each, and for what it wants; where nothing is, every other byte is the client's.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Value as Json, json};
 use strait::auth::secret::SealKey;
 use strait::json::{Tape, Value};

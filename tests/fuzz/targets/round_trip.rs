@@ -1,10 +1,9 @@
 //! An answer there and back: what a provider says as chat chunks becomes Responses events, and
 //! these become chat chunks (or the whole object) again, which say the same: reasoning, text,
 //! calls, the reason to finish, usage. Both streams are cut anywhere.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Value as Json, json};
 use strait::auth::secret::SealKey;
 use strait::translate::reverse;

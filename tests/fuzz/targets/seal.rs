@@ -1,11 +1,10 @@
 //! `translate::seal`: arbitrary text opens to nothing; what was sealed opens to itself, and with
 //! one character changed to nothing; a payload of arbitrary bytes, sealed with the right key as
 //! an older or foreign version might have, never panics and stays within the limits.
-#![no_main]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use strait::auth::secret::SealKey;
 use strait::limits::ANSWER_BYTES_MAX;

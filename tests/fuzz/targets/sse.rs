@@ -1,8 +1,7 @@
 //! `sse::Frames` gives the same frames for every segmentation, and the same as a splitter that
 //! takes the whole stream, normalises its line ends and goes through its lines.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::sse::{Frame, Frames};
 
 type Seen = Vec<(Vec<u8>, Vec<u8>)>;

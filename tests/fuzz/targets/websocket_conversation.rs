@@ -1,9 +1,8 @@
 //! A WebSocket with requests on it, against a model of what was said: the provider is asked for
 //! all of it, every request has one end, frames are whole and nothing follows a close frame.
-#![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

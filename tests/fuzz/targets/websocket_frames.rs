@@ -1,9 +1,8 @@
 //! WebSocket frames from a client: whatever the segmentation, the server's end says what a naive
 //! reading of the whole input says: the same messages, the same pongs, the same close code.
-#![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
-use libfuzzer_sys::fuzz_target;
+use strait_fuzz::fuzz_target;
 use strait::http::websocket::{Connection, Message};
 use strait_fuzz::segmentations;
 
