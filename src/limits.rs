@@ -215,7 +215,7 @@ pub const AUDIT_TEXT_BYTES_MAX: usize = 2048;
 pub const AUDIT_WORDS_MAX: usize = 4096;
 /// How long rows wait for others, to be written together. What is older than a second survives
 /// the end of the process.
-pub const AUDIT_REST: Duration = Duration::from_millis(200);
+pub const AUDIT_REST: Duration = Duration::from_millis(400);
 /// How often what is too old, or too much, is looked for.
 pub const AUDIT_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long a database that is in trouble is left alone.

@@ -3,6 +3,7 @@
 use super::{USAGE, login};
 use crate::config::{Snapshot, Store, Target, Tls};
 use crate::server;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// Prints the snapshot, secrets masked, and looks whether the files that it names can be used.
@@ -37,6 +38,11 @@ fn print(snapshot: &Snapshot) {
             names.join(", ")
         }
     );
+    let free = unpriced(snapshot);
+    if !free.is_empty() {
+        let free = free.join(", ");
+        say!("           no price is known of {free}: no budget counts them");
+    }
     say!();
     for provider in snapshot.providers.values() {
         let origin = &provider.origin;
@@ -102,6 +108,24 @@ fn print(snapshot: &Snapshot) {
             b.open
         ),
     }
+}
+
+/// The targets that cost nothing as far as budgets know, where a key has one. Keys that are stored
+/// are not looked for.
+fn unpriced(snapshot: &Snapshot) -> Vec<String> {
+    let counts = snapshot.keys.iter().any(|key| key.limits.budget.is_some());
+    let priced = |target: &Target| {
+        let profile = &target.provider.profile;
+        // Behind a `*` there may be any model, with a price or without.
+        target.model == "*"
+            || profile
+                .model(&target.model)
+                .is_some_and(|m| m.price.is_some())
+    };
+    let targets = snapshot.models.values().flatten();
+    let free = targets.filter(|target| counts && !priced(target));
+    let named = free.map(|target| format!("{}/{}", target.provider.name, target.model));
+    named.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// A chain in its order, or with the shares of its targets.

@@ -5,6 +5,7 @@
 use super::record::{Passed, Record, Try};
 use super::usage::Usage;
 use crate::limits;
+use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub struct Tried {
     pub status: u16,
     /// Why it was not the answer, in one word; empty for the one that was.
     pub error: String,
+    /// From the exchange's begin to its own.
+    pub began_ms: u64,
     /// From its begin to its end.
     pub took_ms: u64,
     /// The targets that were passed over on the way to it, and behind it where it was the last:
@@ -80,87 +83,116 @@ impl Tried {
             api_key: tried.key,
             status: tried.status,
             error: tried.error.to_owned(),
+            began_ms: millis(tried.began),
             took_ms: millis(tried.took),
             passed: tried.passed.iter().map(Passed::to_string).collect(),
         }
     }
 }
 
-/// An exchange, as it is kept. Nothing in it is secret, and nothing is content.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Row {
-    /// Its number in the database, which nothing else has; 0 before it is kept.
-    pub number: u64,
-    /// When its head was there, in Unix milliseconds.
-    pub started_ms: u64,
-    /// From there to the first piece of the answer.
-    pub first_event_ms: Option<u64>,
-    /// From there to the end.
-    pub took_ms: u64,
-    /// The request's own id, as the client was told it.
-    pub id: String,
-    /// The id that the client gave it; empty where it gave none.
-    pub client_id: String,
-    /// The request's method; `WEBSOCKET` for one over a WebSocket.
-    pub method: String,
-    /// The request's path, without its query.
-    pub path: String,
-    /// The name of the client key; empty where Strait asked for none.
-    pub key: String,
-    /// Codex's session; empty for other clients.
-    pub session: String,
-    /// Codex's thread: the session itself, or one of its sub-agents.
-    pub thread: String,
-    /// Codex's turn.
-    pub turn: String,
-    /// The client's program and its version: `codex_exec/0.169.0`.
-    pub agent: String,
-    /// The model that the client asked for.
-    pub model: String,
-    /// The model that the answer names.
-    pub served: String,
-    /// The name in the configuration of the provider that was asked last; empty where none was.
-    pub provider: String,
-    /// That provider's name for the model.
-    pub target: String,
-    /// The tries upstream, in order.
-    pub tries: Vec<Tried>,
-    /// How it ended, roughly.
-    pub class: Class,
-    /// The status that the client got; 0 where it got none.
-    pub status: u16,
-    /// How it ended, in one word.
-    pub outcome: String,
-    /// Why the model stopped, in the provider's word.
-    pub stop: String,
-    /// The error's code, as the client was told it.
-    pub code: String,
-    /// What the error says.
-    pub detail: String,
-    /// What was dropped or changed: `code path`, comma separated.
-    pub diagnostics: String,
-    /// Token counts, where known.
-    pub usage: Option<Usage>,
-    /// What it cost, in billionths of a US dollar; `None` where tokens or prices are not known.
-    pub cost_nanos: Option<u64>,
-    /// The client was answered with a stream.
-    pub streamed: bool,
-    /// Whether the response is kept; `None` where the client wanted none kept.
-    pub stored: Option<String>,
-    /// How a response in the background ended.
-    pub background: Option<String>,
-    /// Bytes of the request's body, as they were sent.
-    pub request_bytes: u64,
-    /// Bytes that providers sent.
-    pub upstream_bytes: u64,
-    /// Bytes that the client was sent.
-    pub answer_bytes: u64,
-    /// There is a [`Detail`] with what was said.
-    pub has_bodies: bool,
+/// Defines the row, and how it is kept: without what is as in a row that tells nothing.
+macro_rules! row {
+    ($(#[$about:meta])* pub struct Row { $($(#[$doc:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+        #[serde(default)]
+        pub struct Row { $($(#[$doc])* pub $field: $type,)* }
+
+        impl Serialize for Sparse<'_> {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let mut map = to.serialize_map(None)?;
+                $(if self.0.$field != <$type>::default() {
+                    map.serialize_entry(stringify!($field), &self.0.$field)?;
+                })*
+                map.end()
+            }
+        }
+    };
+}
+
+/// A row as it is kept.
+pub struct Sparse<'a>(&'a Row);
+
+row! {
+    /// An exchange, as it is kept. Nothing in it is secret, and nothing is content.
+    pub struct Row {
+        /// Its number in the database, which nothing else has; 0 before it is kept.
+        pub number: u64,
+        /// When its head was there, in Unix milliseconds.
+        pub started_ms: u64,
+        /// From there to the first piece of the answer.
+        pub first_event_ms: Option<u64>,
+        /// From there to the end.
+        pub took_ms: u64,
+        /// The request's own id, as the client was told it.
+        pub id: String,
+        /// The id that the client gave it; empty where it gave none.
+        pub client_id: String,
+        /// The request's method; `WEBSOCKET` for one over a WebSocket.
+        pub method: String,
+        /// The request's path, without its query.
+        pub path: String,
+        /// The name of the client key; empty where Strait asked for none.
+        pub key: String,
+        /// Codex's session; empty for other clients.
+        pub session: String,
+        /// Codex's thread: the session itself, or one of its sub-agents.
+        pub thread: String,
+        /// Codex's turn.
+        pub turn: String,
+        /// The client's program and its version: `codex_exec/0.169.0`.
+        pub agent: String,
+        /// The model that the client asked for.
+        pub model: String,
+        /// The model that the answer names.
+        pub served: String,
+        /// The name in the configuration of the provider that was asked last; empty where none was.
+        pub provider: String,
+        /// That provider's name for the model.
+        pub target: String,
+        /// The tries upstream, in order.
+        pub tries: Vec<Tried>,
+        /// How it ended, roughly.
+        pub class: Class,
+        /// The status that the client got; 0 where it got none.
+        pub status: u16,
+        /// How it ended, in one word.
+        pub outcome: String,
+        /// Why the model stopped, in the provider's word.
+        pub stop: String,
+        /// The error's code, as the client was told it.
+        pub code: String,
+        /// What the error says.
+        pub detail: String,
+        /// What was dropped or changed: `code path`, comma separated.
+        pub diagnostics: String,
+        /// Token counts, where known.
+        pub usage: Option<Usage>,
+        /// What it cost, in billionths of a US dollar; `None` where tokens or prices are not known.
+        pub cost_nanos: Option<u64>,
+        /// The client was answered with a stream.
+        pub streamed: bool,
+        /// Whether the response is kept; `None` where the client wanted none kept.
+        pub stored: Option<String>,
+        /// How a response in the background ended.
+        pub background: Option<String>,
+        /// Bytes of the request's body, as they were sent.
+        pub request_bytes: u64,
+        /// Bytes that providers sent.
+        pub upstream_bytes: u64,
+        /// Bytes that the client was sent.
+        pub answer_bytes: u64,
+        /// There is a [`Detail`] with what was said.
+        pub has_bodies: bool,
+    }
 }
 
 impl Row {
+    /// The row as it is kept: what is missing is read as what it was.
+    pub fn sparse(&self) -> Sparse<'_> {
+        Sparse(self)
+    }
+
     /// The row of an exchange that was over at `ended_ms`, in Unix milliseconds.
     pub fn of(record: Record, ended_ms: u64) -> Row {
         let class = Class::of(&record);

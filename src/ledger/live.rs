@@ -48,9 +48,9 @@ pub struct Facts {
 
 /// One exchange under way. Only its own worker writes, once for each write to the client.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C)]
 struct Stream {
-    facts: Facts,
+    /// What is written stands together.
     began: Instant,
     phase: AtomicU8,
     events: AtomicU64,
@@ -58,6 +58,7 @@ struct Stream {
     /// From the begin to the first event, and to the last one, in microseconds; 0: none yet.
     first_us: AtomicU64,
     last_us: AtomicU64,
+    facts: Facts,
 }
 
 /// The exchanges under way in one worker.

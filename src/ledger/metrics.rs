@@ -2,7 +2,8 @@
 //! when somebody asks.
 //!
 //! Labels come from closed sets: providers and models that the configuration knows, endpoints,
-//! statuses, classes of errors. What a client makes up is counted as `other`.
+//! statuses, classes of errors. A model that a client names, and that neither the configuration
+//! knows nor a provider has answered for, is counted as `other`.
 
 mod cell;
 mod scrape;
@@ -13,7 +14,7 @@ pub use scrape::{Pool, Sample, Shell, expose};
 pub use text::Format;
 
 use super::live::Live;
-use super::record::Record;
+use super::record::{Record, Try};
 use crate::limits;
 use cell::List;
 
@@ -102,9 +103,13 @@ impl Core {
     /// Counts an exchange that is over. `knows` says of a provider and a model whether the
     /// configuration knows them.
     pub fn note(&self, record: &Record, knows: impl Fn(&str, &str) -> bool) {
+        // What a provider has answered for is a model of its own, whoever named it.
+        let answered = |t: &Try| t.error.is_empty() && (200..300).contains(&t.status);
+        let last = record.tries.last();
         let target = |provider: &str, model: &str| {
             self.target(provider, model, || {
-                provider.is_empty() || knows(provider, model)
+                let served = |t: &Try| t.provider == provider && t.model == model && answered(t);
+                provider.is_empty() || knows(provider, model) || last.is_some_and(served)
             })
         };
         for attempt in &record.tries {
@@ -118,7 +123,6 @@ impl Core {
         if let Some(kind) = kind_of(record) {
             self.errors.count(kind);
         }
-        let last = record.tries.last();
         let (provider, model) = last.map_or(("", ""), |t| (&*t.provider, &*t.model));
         let target = target(provider, model);
         target.requests.count((record.endpoint, record.status));
@@ -159,7 +163,6 @@ fn kind_of(record: &Record) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::record::Try;
 
     fn record(model: &str) -> Record {
         Record {
@@ -189,6 +192,23 @@ mod tests {
         let requests = |target: &Target| target.requests.iter().collect::<Vec<_>>();
         assert_eq!(requests(other), [(("responses", 200), 999)]);
         assert_eq!(requests(known), [(("responses", 200), 1)]);
+    }
+
+    #[test]
+    fn what_a_provider_answers_for_is_no_longer_made_up() {
+        let core = Core::default();
+        let mut served = record("served");
+        core.note(&served, |_, _| false);
+        served.tries[0].status = 200;
+        core.note(&served, |_, _| false);
+        served.tries[0].error = "upstream_broken";
+        core.note(&served, |_, _| false);
+        let mut refused = record("refused");
+        refused.tries[0].status = 404;
+        core.note(&refused, |_, _| false);
+        let counts = |t: &Target| (t.model.clone(), t.requests.iter().next().unwrap().1);
+        let counts: Vec<_> = core.targets.iter().map(counts).collect();
+        assert_eq!(counts, [("other".to_owned(), 2), ("served".to_owned(), 2)]);
     }
 
     #[test]

@@ -57,7 +57,8 @@ const PIECES: [&str; 5] = [
 /// Knows what is secret.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Vec<String>,
+    /// Longest first, with what they are in a JSON text, where that is something else.
+    secrets: Vec<(String, Option<String>)>,
     beginnings: Vec<String>,
 }
 
@@ -72,24 +73,23 @@ impl Redactor {
 
     /// Also takes out this one, wherever it stands.
     pub fn add(&mut self, secret: &str) {
-        if secret.len() >= SECRET_BYTES_MIN && !self.secrets.iter().any(|s| s == secret) {
-            self.secrets.push(secret.to_owned());
+        if secret.len() >= SECRET_BYTES_MIN && !self.secrets.iter().any(|(s, _)| s == secret) {
+            let escaped = Some(escaped(secret)).filter(|escaped| escaped != secret);
+            self.secrets.push((secret.to_owned(), escaped));
             // One that another begins with must not leave the other's end.
-            self.secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
+            self.secrets
+                .sort_by_key(|(s, _)| std::cmp::Reverse(s.len()));
         }
     }
 
     /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), MARK);
-            }
-            // As it stands in a JSON text.
-            let escaped = escaped(secret);
-            if escaped != *secret && text.contains(&escaped) {
-                text = text.replace(&escaped, MARK);
+        for (secret, escaped) in &self.secrets {
+            for secret in [Some(secret), escaped.as_ref()].into_iter().flatten() {
+                if text.contains(secret.as_str()) {
+                    text = text.replace(secret.as_str(), MARK);
+                }
             }
         }
         self.words(&text)

@@ -325,11 +325,16 @@ impl Server {
 
     /// Takes no more connections; false if a worker does not answer.
     fn rest(&self) -> bool {
-        let (told, rested) = channel();
-        self.order(|| Order::Rest(told.clone()));
+        self.order_and_wait(Order::Rest)
+    }
+
+    /// Waits until all workers have done what they are told; false if one does not.
+    fn order_and_wait(&self, order: impl Fn(Sender<()>) -> Order) -> bool {
+        let (told, done) = channel();
+        self.order(|| order(told.clone()));
         drop(told);
         // Nothing is ever sent.
-        rested.recv_timeout(REST_TIMEOUT) == Err(RecvTimeoutError::Disconnected)
+        done.recv_timeout(ORDER_TIMEOUT) == Err(RecvTimeoutError::Disconnected)
     }
 
     fn order(&self, order: impl Fn() -> Order) {
@@ -384,7 +389,11 @@ impl Server {
         self.keys
             .adopt(&self.settings.snapshot)
             .map_err(|e| phrase(&e))?;
-        self.order(|| Order::Adopt(self.settings.clone()));
+        // Who asked may rely on it with the next request.
+        if !self.order_and_wait(|told| Order::Adopt(self.settings.clone(), told)) {
+            self.journal
+                .info(|| "a worker is slow to take the new configuration".to_owned());
+        }
         Ok(())
     }
 
@@ -473,7 +482,9 @@ impl Server {
         self.close(handed_over);
         let mut running = self.workers.len() - usize::from(lost);
         while running > 0 {
-            match events.recv() {
+            // Streams may last longer than a watchdog is patient.
+            let left = self.notify.beat().unwrap_or(Duration::MAX);
+            match events.recv_timeout(left) {
                 Ok(Event::WorkerEnded) => running -= 1,
                 // Who waits for streams of any length is told not to.
                 Ok(Event::Stop) if std::mem::take(&mut handed_over) => {
@@ -482,7 +493,8 @@ impl Server {
                 Ok(Event::Stop) => std::process::exit(130),
                 // It serves nobody any more.
                 Ok(Event::Alive | Event::Asked(_) | Event::Reload) => {}
-                Err(_) => break,
+                Err(RecvTimeoutError::Timeout) => self.notify.alive(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let mut crashed = lost;
@@ -527,8 +539,8 @@ impl Server {
     }
 }
 
-/// How long workers may take to end their pending accepts.
-const REST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long workers may take to do what is waited for.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn spawn(
     index: usize,

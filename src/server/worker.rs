@@ -230,7 +230,10 @@ impl Worker {
             .await;
             match order {
                 Some(Order::Accept(ports)) => self.accept(ports),
-                Some(Order::Adopt(settings)) => self.replace_settings(settings),
+                Some(Order::Adopt(settings, told)) => {
+                    self.replace_settings(settings);
+                    drop(told);
+                }
                 Some(Order::Drain) => {
                     let within = self.settings().snapshot.timeouts.drain;
                     until = Some(Instant::now() + within);
@@ -303,8 +306,8 @@ pub(super) struct Seed {
 pub(super) enum Order {
     /// Take connections from these.
     Accept(Vec<Port>),
-    /// Begin what comes with these.
-    Adopt(Arc<Settings>),
+    /// Begin what comes with these. Dropped when that is so.
+    Adopt(Arc<Settings>, Sender<()>),
     /// Take nothing new, and end when what is in flight has ended, or the drain time is over.
     Drain,
     /// Take no connections, and end when those that are there have ended.

@@ -15,21 +15,12 @@ pub(super) fn show(row: &Row) -> Markup {
     let x = |ms: u64| LABEL + (WIDTH - LABEL) * ms.min(all) / all;
     let tries = &row.tries[..row.tries.len().min(LANES_MAX)];
     let height = (tries.len() + 1) * LANE + 22;
-    let mut began = 0;
-    let spans: Vec<(u64, u64)> = tries
-        .iter()
-        .map(|tried| {
-            let span = (began, began + tried.took_ms);
-            began = span.1;
-            span
-        })
-        .collect();
     html! {
         figure {
             svg.plain viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(said(row)) font-size="12" {
                 (lane(0, "exchange", &units::millis(row.took_ms), x(0), x(all), "k6"))
-                @for (i, (tried, (from, to))) in tries.iter().zip(&spans).enumerate() {
-                    (lane(i + 1, &format!("{}/{}", tried.provider, tried.model), &units::millis(tried.took_ms), x(*from), x(*to),
+                @for (i, tried) in tries.iter().enumerate() {
+                    (lane(i + 1, &format!("{}/{}", tried.provider, tried.model), &units::millis(tried.took_ms), x(tried.began_ms), x(tried.began_ms + tried.took_ms),
                         if tried.error.is_empty() { "k0" } else { "span-bad" }))
                 }
                 @if let Some(first) = row.first_event_ms {

@@ -42,14 +42,16 @@ impl Entry {
             &mut row.path,
             &mut row.code,
         ] {
-            *text = redactor.text(text);
+            if !text.is_empty() {
+                *text = redactor.text(text);
+            }
         }
         let words = words(&row, bodies.as_ref());
         let packed = bodies.and_then(|bodies| serde_json::to_vec(&bodies).ok());
         let packed = packed.and_then(|bodies| packed::pack(&bodies).ok());
         row.has_bodies = packed.is_some();
         Entry {
-            json: serde_json::to_string(&row).unwrap_or_default(),
+            json: serde_json::to_string(&row.sparse()).unwrap_or_default(),
             words,
             bodies: packed,
             totals: Totals::of(&row),

@@ -36,7 +36,6 @@ CREATE TABLE strait_exchanges (
 -- What is packed already is not packed again.
 ALTER TABLE strait_exchanges ALTER COLUMN bodies SET STORAGE EXTERNAL;
 CREATE INDEX strait_exchanges_by_time ON strait_exchanges (started_ms, number) INCLUDE (bytes);
-CREATE INDEX strait_exchanges_by_id ON strait_exchanges (id);
 CREATE INDEX strait_exchanges_by_session ON strait_exchanges (session, started_ms)
     WHERE session <> '';
 CREATE INDEX strait_exchanges_by_words ON strait_exchanges USING GIN (words);

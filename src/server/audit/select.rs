@@ -75,7 +75,12 @@ impl<'a> Select<'a> {
             "class = {}",
             filter.class.map(|class| class.name().to_owned()),
         );
-        let words = wanted(&filter.text, WANTED_MAX);
+        let mut words = wanted(&filter.text, WANTED_MAX);
+        if let Some(id) = &filter.id {
+            // There is no index of ids but that of words.
+            let words_of_id = wanted(id, WANTED_MAX).into_iter();
+            words.extend(words_of_id.max_by_key(String::len));
+        }
         if !words.is_empty() {
             select.text(dialect.search, Some((dialect.words)(&words)));
         } else if !filter.text.trim().is_empty() {

@@ -32,7 +32,6 @@ CREATE TABLE exchanges (
     bodies BLOB                                -- JSON, packed
 );
 CREATE INDEX exchanges_by_time ON exchanges (started_ms, number);
-CREATE INDEX exchanges_by_id ON exchanges (id);
 CREATE INDEX exchanges_by_session ON exchanges (session, started_ms) WHERE session <> '';
 CREATE VIRTUAL TABLE words USING fts5(word, content = '', contentless_delete = 1, detail = none,
     tokenize = 'ascii');

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 const STEP_PAGES: i64 = 256;
 /// Free pages that are kept for what comes next: 4 MiB.
 const SLACK_PAGES: i64 = 1024;
+/// Pages in the log that are written to the file together: 16 MiB. The more there are, the more
+/// often one was written again meanwhile.
+const CHECKPOINT_PAGES: i64 = 4096;
 /// How often a file that nobody asks is opened to see what is too old.
 const SWEEP_UNUSED_EVERY: Duration = Duration::from_secs(3600);
 
@@ -76,6 +79,7 @@ impl File {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let number = |name: &str| -> rusqlite::Result<u32> {
