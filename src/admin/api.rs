@@ -2,10 +2,11 @@
 //! answer against it.
 
 use super::filter::{self, wrong};
+use super::keys;
 use super::known::Known;
 use super::query::Query;
 use super::reply;
-use crate::config::{ClientKey, Snapshot};
+use crate::config::Snapshot;
 use crate::error::{Error, Kind, Source};
 use crate::ledger::audit::{Bodies, Bucket, Detail, Group, Question, Reply, Row, Said, Step};
 use crate::ledger::health::Condition;
@@ -59,7 +60,10 @@ pub(super) fn answer(asked: &Asked<'_>, known: &mut dyn Known) -> operator::Repl
         "/v1/audit" => rows(asked.query, known),
         "/v1/usage" => usage(asked, known),
         "/v1/providers" => Ok(reply::json(&List::of(providers(asked.snapshot, asked.now)))),
-        "/v1/keys" => Ok(reply::json(&List::of(keys(asked.snapshot)))),
+        "/v1/keys" => {
+            let keys = keys::all(asked.snapshot, asked.unix_s, asked.now);
+            Ok(reply::json(&List::of(keys)))
+        }
         "/v1/models" => Ok(reply::json(&List::of(models(asked.snapshot)))),
         _ => match path.strip_prefix("/v1/audit/") {
             Some(number) => row(number, known),
@@ -325,29 +329,4 @@ fn models(snapshot: &Snapshot) -> Vec<Model> {
         }
     };
     known.chain(fallback).map(model).collect()
-}
-
-/// A client key; nothing that opens anything.
-#[derive(Serialize)]
-struct Key<'a> {
-    name: &'a str,
-    admin: bool,
-    /// When its last secret ends; `None`: never.
-    expires_ms: Option<u64>,
-}
-
-fn keys(snapshot: &Snapshot) -> Vec<Key<'_>> {
-    let all = snapshot.keys.iter();
-    all.map(|key| Key {
-        name: &key.name,
-        admin: key.admin,
-        expires_ms: end_ms(key),
-    })
-    .collect()
-}
-
-/// When the last secret of a key ends, in Unix milliseconds; `None`: never.
-pub(super) fn end_ms(key: &ClientKey) -> Option<u64> {
-    let last = key.secrets.iter().map(|secret| secret.expires_s).max()?;
-    last.checked_mul(1000)
 }

@@ -71,11 +71,11 @@ impl Known for One {
     }
 }
 
-fn document() -> Value {
+pub(super) fn document() -> Value {
     serde_json::from_str(include_str!("assets/openapi.json")).unwrap()
 }
 
-fn get(snapshot: Snapshot, path: &str) -> (u16, Value) {
+pub(super) fn get(snapshot: Snapshot, path: &str) -> (u16, Value) {
     let mut ask = ask_of(snapshot, &format!("GET {path}"), "", "");
     if ask.pass == Pass::Session {
         ask.pass = Pass::Key("ops".to_owned());
@@ -86,7 +86,7 @@ fn get(snapshot: Snapshot, path: &str) -> (u16, Value) {
 }
 
 /// What is wrong with a value, as far as the document uses JSON Schema.
-fn judge(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub(super) fn judge(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let list = |name: &str| schema[name].as_array().into_iter().flatten();
     if let Some(name) = schema["$ref"].as_str() {

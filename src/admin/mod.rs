@@ -8,6 +8,7 @@
 mod api;
 mod assets;
 mod filter;
+mod keys;
 mod known;
 mod pages;
 mod plot;
@@ -142,5 +143,7 @@ fn is_api(path: &str) -> bool {
 
 #[cfg(test)]
 mod api_tests;
+#[cfg(test)]
+mod keys_tests;
 #[cfg(test)]
 mod tests;

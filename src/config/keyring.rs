@@ -1,7 +1,7 @@
 //! Client keys that stand in no file: those of the store, as they were last read. Shared by every
 //! snapshot of a process, so that one that is revoked stops working at once, everywhere.
 
-use super::keys::{ClientKey, Digest, Refused};
+use super::keys::{ClientKey, Digest, KeyFrom, Refused};
 use super::load::hex32;
 use super::{Models, Snapshot};
 use crate::ledger::keys::StoredKey;
@@ -95,6 +95,7 @@ impl ClientKey {
         });
         ClientKey {
             name: stored.name.clone(),
+            from: KeyFrom::Store,
             admin: stored.admin,
             secrets: secrets.collect(),
             models: Models::new(stored.models.clone()).unwrap_or_else(|_| Models::none()),

@@ -45,11 +45,24 @@ struct SecretDraft {
     expires: Option<Spanned<Datetime>>,
 }
 
+/// Where a key comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyFrom {
+    /// `STRAIT_MASTER_KEY`.
+    Environment,
+    /// `[[keys]]` of the configuration.
+    File,
+    /// `strait keys add`.
+    Store,
+}
+
 /// Who clients are, and what they may.
 #[derive(Debug)]
 pub struct ClientKey {
     /// For the log, and what is kept is kept under it.
     pub name: String,
+    /// Where it comes from.
+    pub from: KeyFrom,
     /// Whether it opens what operators see, too.
     pub admin: bool,
     /// What clients present to be this key; several while one takes another's place.
@@ -83,10 +96,11 @@ pub enum Refused {
 }
 
 impl ClientKey {
-    /// A key that `secret` opens for ever.
+    /// A key, as if of the file, that `secret` opens for ever.
     pub fn new(name: &str, secret: &str, admin: bool) -> ClientKey {
         ClientKey {
             name: name.to_owned(),
+            from: KeyFrom::File,
             admin,
             secrets: vec![Digest {
                 sha256: sha256(secret.as_bytes()),
@@ -155,6 +169,7 @@ impl Loader<'_> {
             }
             keys.push(Arc::new(ClientKey {
                 name: key.name.clone(),
+                from: KeyFrom::File,
                 admin: key.admin,
                 secrets,
                 models: self.allowed_models(&path, &key.models)?,
@@ -173,7 +188,10 @@ impl Loader<'_> {
         let master = (self.env)(MASTER_KEY).filter(|key| !key.is_empty());
         if let (Some(secret), false) = (master, keys.iter().any(|k| k.name == MASTER)) {
             self.digest(0, MASTER_KEY, &secret)?;
-            keys.push(Arc::new(ClientKey::new(MASTER, &secret, true)));
+            keys.push(Arc::new(ClientKey {
+                from: KeyFrom::Environment,
+                ..ClientKey::new(MASTER, &secret, true)
+            }));
         }
         Ok(keys)
     }
@@ -301,7 +319,7 @@ mod tests {
         };
         let snapshot = from_env(&env).unwrap();
         assert_eq!(who(&snapshot, "change-me", 0), named("master"));
-        assert!(snapshot.keys[0].admin);
+        assert!(snapshot.keys[0].admin && snapshot.keys[0].from == KeyFrom::Environment);
         let listen: Vec<String> = snapshot.listen.iter().map(|a| a.to_string()).collect();
         assert_eq!(listen, ["0.0.0.0:8080", "[::1]:8081"]);
         // A file may add keys, or say itself who that is.

@@ -25,7 +25,7 @@ pub use admin::Admin;
 pub use allowance::{Models, budget};
 pub use audit::{Audit, WhenFull};
 pub use keyring::Keyring;
-pub use keys::{ClientKey, Digest, Refused, unix_s};
+pub use keys::{ClientKey, Digest, KeyFrom, Refused, unix_s};
 pub use listen::Listen;
 pub use load::{ConfigError, from_env, parse, sha256};
 pub use log::LogFormat;

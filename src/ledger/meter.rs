@@ -90,6 +90,19 @@ pub struct Spent {
     pub window: Window,
 }
 
+/// What a key has had, at one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Had {
+    /// Requests of the last minute; 0 where no rate is limited.
+    pub requests: u64,
+    /// Tokens, in and out, of the last minute; 0 where they are not limited.
+    pub tokens: u64,
+    /// Requests under way.
+    pub streams: u64,
+    /// Billionths of a dollar, and the window that they were spent in; `None`: there is no budget.
+    pub spent: Option<(u64, Window)>,
+}
+
 /// What a window has cost that the store does not know of yet.
 pub type Owed = Vec<(Window, u64)>;
 
@@ -178,14 +191,21 @@ impl Meter {
         })
     }
 
-    /// Requests under way.
-    pub fn streams(&self) -> u64 {
-        self.lock().streams
-    }
-
-    /// What was spent of a budget in the window of `unix_s`, in billionths of a dollar.
-    pub fn spent(&self, budget: Budget, unix_s: u64) -> u64 {
-        self.lock().spent(budget, unix_s).0
+    /// What counts against `limits`. Only looks: nothing is made, counted or forgotten by it.
+    pub fn had(&self, limits: &Limits, now: Instant, unix_s: u64) -> Had {
+        let state = self.lock();
+        let minute = match (&state.minute, state.epoch) {
+            (Some(minute), Some(epoch)) => {
+                minute.at(now.saturating_duration_since(epoch).as_secs())
+            }
+            _ => Counts::default(),
+        };
+        Had {
+            requests: minute.requests,
+            tokens: minute.tokens,
+            streams: state.streams,
+            spent: limits.budget.map(|budget| state.spent(budget, unix_s)),
+        }
     }
 
     /// What the store is to be told.
@@ -264,6 +284,18 @@ impl Minute {
             *slot = Counts::default();
         }
         self.newest += steps;
+    }
+
+    /// The sum as it will be at `second`, if nothing more is counted.
+    fn at(&self, second: u64) -> Counts {
+        let gone = second.saturating_sub(self.newest).min(SLOTS);
+        let mut sum = self.sum;
+        for step in 0..gone {
+            let slot = &self.slots[((self.newest + 1 + step) % SLOTS) as usize];
+            sum.requests -= slot.requests;
+            sum.tokens -= slot.tokens;
+        }
+        sum
     }
 
     fn count(&mut self, requests: u64, tokens: u64) {

@@ -70,7 +70,7 @@ fn streams_are_given_back() {
     let retry = Some(limits::KEY_STREAMS_RETRY.as_secs());
     assert_eq!(refused(&meter, &limits, now), (Limit::Streams(2), retry));
     drop(one);
-    assert_eq!(meter.streams(), 1);
+    assert_eq!(meter.had(&limits, now, NOON).streams, 1);
     assert!(meter.admit(&limits, now, NOON).is_ok());
 }
 
@@ -110,6 +110,32 @@ fn a_budget_is_spent_until_its_window_ends() {
 }
 
 #[test]
+fn a_look_makes_nothing() {
+    let (meter, now) = (Arc::new(Meter::default()), Instant::now());
+    let limits = Limits {
+        tokens_per_minute: Some(9),
+        ..budget(1000, Per::Day)
+    };
+    let spent = Some((0, Per::Day.window(NOON)));
+    let nothing = Had {
+        spent,
+        ..Had::default()
+    };
+    assert_eq!(meter.had(&limits, now, NOON), nothing);
+    assert!(meter.lock().minute.is_none() && meter.lock().epoch.is_none());
+    let lease = meter.admit(&limits, now, NOON).unwrap();
+    lease.settle(now, NOON, 7, 40);
+    let had = meter.had(&limits, now, NOON);
+    assert_eq!((had.requests, had.tokens, had.streams), (1, 7, 1));
+    assert_eq!(had.spent, Some((40, Per::Day.window(NOON))));
+    // The next day nothing is spent yet; and what has no budget spends nothing.
+    let tomorrow = NOON + 86_400;
+    let spent = Some((0, Per::Day.window(tomorrow)));
+    assert_eq!(meter.had(&limits, now, tomorrow).spent, spent);
+    assert_eq!(meter.had(&Limits::default(), now, NOON).spent, None);
+}
+
+#[test]
 fn what_others_spend_counts_and_nothing_is_told_twice() {
     let (meter, now) = (Arc::new(Meter::default()), Instant::now());
     let limits = budget(1000, Per::Month);
@@ -122,7 +148,7 @@ fn what_others_spend_counts_and_nothing_is_told_twice() {
     lease.settle(now, NOON, 0, 30);
     meter.stored(&owed, window, 700);
     assert_eq!(meter.owed(), [(window, 30)]);
-    assert_eq!(meter.spent(limits.budget.unwrap(), NOON), 730);
+    assert_eq!(meter.had(&limits, now, NOON).spent, Some((730, window)));
     meter.stored(&meter.owed(), window, 1000);
     assert!(meter.owed().is_empty());
     assert!(meter.admit(&limits, now, NOON).is_err());
@@ -146,6 +172,13 @@ proptest! {
         let mut ms = 0;
         for pause in pauses {
             ms += pause;
+            // Whoever looks sees what the next request meets, and changes nothing of it.
+            let seen = meter.had(&limits, after(begin, ms), NOON).requests;
+            let second = |at: u64| (at - admitted.first().unwrap_or(&at)) / 1000;
+            let counted = admitted.iter().filter(|at| second(ms) - second(**at) < SLOTS);
+            prop_assert_eq!(seen, counted.count() as u64);
+            let later = after(begin, ms + SLOTS * 1000);
+            prop_assert_eq!(meter.had(&limits, later, NOON), Had::default());
             match meter.admit(&limits, after(begin, ms), NOON) {
                 Ok(_) => admitted.push(ms),
                 Err(refusal) => {

@@ -125,7 +125,8 @@ const look = async (name, path) => {
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
   await page.setViewport({ width: 390, height: 844, isMobile: true, hasTouch: true, deviceScaleFactor: 2 });
   await page.reload({ waitUntil: "load" });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  // Not `innerWidth`: a page that is too wide is shown smaller.
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - 390);
   check(wide <= 0, `${name}: ${wide} pixels too wide for a phone`);
   await shoot(`${name}-phone`);
   await page.setViewport({ width: 1280, height: 860 });
@@ -219,6 +220,8 @@ try {
     await has(says);
     if (path !== "/admin") await look(path.split("/").pop());
   }
+  await go("/admin/keys");
+  for (const what of ["strait.toml", "contractor", "rotated", "expired 2020-01-01", "of 120", "of $0.2500"]) await has(what);
   check((await (await go("/admin/usage?by=key")).status()) === 200, "no usage by key");
   await has("fleet");
   check((await page.$$("figure div svg rect")).length > 4, "no plots");

@@ -1,6 +1,7 @@
 //! The operators' pages, over real sockets.
 
 mod browser;
+mod keys;
 
 use crate::client::{Answer, Connection};
 use crate::strait::Strait;

@@ -26,7 +26,7 @@ fn send(strait: &Strait, key: &str, body: &Value) -> Connection {
 }
 
 /// A request for an answer in one piece.
-fn ask_for(strait: &Strait, key: &str, model: &str) -> Answer {
+pub fn ask_for(strait: &Strait, key: &str, model: &str) -> Answer {
     let body = json!({"model": model, "input": "hi", "store": false});
     send(strait, key, &body).answer()
 }
@@ -35,7 +35,7 @@ fn ask(strait: &Strait, key: &str) -> Answer {
     ask_for(strait, key, "m")
 }
 
-fn talkative() -> Provider {
+pub fn talkative() -> Provider {
     Provider::answering(|_: &Seen| provider::Answer::Stream(text("hello")))
 }
 
@@ -46,7 +46,7 @@ fn field(answer: &Answer, name: &str) -> Option<String> {
 }
 
 /// A configuration with this store; `more` stands behind it.
-fn write_config(dir: &Path, url: &str, store: &str, more: &str) {
+pub fn write_config(dir: &Path, url: &str, store: &str, more: &str) {
     let config = format!(
         "listen = [\"127.0.0.1:0\"]\nworkers = 1\n[providers.mock]\nprofile = \"lab\"\n\
          base_url = \"{url}\"\napi_key = \"{PROVIDER_KEY}\"\n[store]\nurl = \"{store}\"\n\
@@ -67,12 +67,12 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn serve(dir: &Path) -> Strait {
+pub fn serve(dir: &Path) -> Strait {
     Strait::spawn(dir.to_owned(), &mut command(dir, &["serve"]))
 }
 
 /// What a command prints, and what it says besides.
-fn run(dir: &Path, arguments: &[&str]) -> (String, String) {
+pub fn run(dir: &Path, arguments: &[&str]) -> (String, String) {
     let output = command(dir, arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));

@@ -51,7 +51,7 @@ pub(super) fn answer(
         "/admin/keys" => good(
             Place::Keys,
             "Keys",
-            keys::show(&ask.snapshot, known, ask.unix_s),
+            keys::show(&ask.snapshot, known, ask.unix_s, now),
         ),
         "/admin/models" => good(Place::Models, "Models", models::show(&ask.snapshot)),
         "/admin/providers" => good(

@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 
 const HOSTILE: &str = "</pre><script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">";
 const PATCH: &str = "*** Begin Patch\n*** Update File: src/main.rs\n@@ fn main() {\n-    println!(\"<b>Hello</b>\");\n+    println!(\"Hello, world\");\n }\n*** End Patch\n";
+/// Of the last key of [`KEYED`], `fleet`, and one that has ended.
+const LIMITS: &str = "models = [\"gpt-5.5\", \"other\", \"long-*\", \"second-*\"]\n\
+    requests_per_minute = 120\ntokens_per_minute = 2000000\nstreams = 8\n\
+    budget = { usd = 0.25, per = \"month\" }\n\
+    [[keys]]\nname = \"last-year\"\nkey = \"old\"\nexpires = 2020-01-01T00:00:00Z\n";
 const PLAIN: usize = 52;
 const FAILED: usize = 3;
 
@@ -112,9 +117,18 @@ fn every_page_in_a_browser() {
     let more = format!(
         "[providers.mock.override.models.m1]\nprice = {{ input = 1.25, cached = 0.25, output = 10.0 }}\n\
          context_window = 262144\n[models]\n\"gpt-5.5\" = \"mock/m1\"\n\"*\" = \"mock/*\"\n\
-         [audit]\nbodies = true\n{KEYED}"
+         [audit]\nbodies = true\n{KEYED}{LIMITS}"
     );
     let strait = Strait::with("openai-compatible", &provider.url(), "io_uring", &more);
+    for arguments in [["add", "contractor"], ["rotate", "contractor"]] {
+        let more: &[&str] = match arguments[0] {
+            "add" => &["--models", "gpt-5.5", "--streams", "2", "--expires", "90d"],
+            _ => &["--overlap", "24h"],
+        };
+        let arguments = [&["keys"], &arguments[..], more].concat();
+        assert!(!crate::keys::run(&strait.dir, &arguments).0.is_empty());
+        strait.says("keys: 1 in the store");
+    }
     for i in 0..PLAIN {
         let input = format!("Say hello in exactly five words, please: {i}");
         let body = json!({"model": "gpt-5.5", "stream": i % 2 == 0, "input": input});
