@@ -2,7 +2,7 @@
 //!
 //! `provider` says what [`script::Script`] says; `run` asks for it through a gateway and holds
 //! each answer against the same script; `compare` does so with one gateway after another, as
-//! recipe files describe them.
+//! recipe files describe them; `pair` with all of them at once.
 
 pub mod answers;
 pub mod check;

@@ -1,4 +1,4 @@
-//! The command line: `loadtest provider`, `loadtest run`, `loadtest compare`.
+//! The command line: `loadtest provider`, `loadtest run`, `loadtest compare`, `loadtest pair`.
 
 use std::process::ExitCode;
 

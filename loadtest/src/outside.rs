@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,12 +45,16 @@ pub struct Watch {
 
 impl Watch {
     /// Starts watching the trees of `roots`; `known` are processes that belong to the test, and so
-    /// are not foreign. No roots: only the foreign share is found.
+    /// are not foreign. No roots: only the foreign share is found. Returns after the first reading,
+    /// so that nothing of what follows is missed.
     pub fn start(roots: &[u32], known: &[u32]) -> Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         let (roots, known) = (roots.to_vec(), known.to_vec());
-        let thread = std::thread::spawn(move || Watcher::new(roots, known).run(&flag));
+        let (begun, has_begun) = mpsc::channel();
+        let thread = std::thread::spawn(move || Watcher::new(roots, known).run(begun, &flag));
+        // A watcher that is gone says nothing, and `stop` finds that out.
+        let _ = has_begun.recv();
         Watch { stop, thread }
     }
 
@@ -88,7 +92,7 @@ impl Watcher {
         }
     }
 
-    fn run(mut self, stop: &AtomicBool) -> Usage {
+    fn run(mut self, begun: mpsc::Sender<()>, stop: &AtomicBool) -> Usage {
         self.pids = tree(&self.roots);
         for pid in &self.pids {
             self.fresh &= std::fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok();
@@ -98,6 +102,8 @@ impl Watcher {
         let kernel = ticks(&self.pids);
         self.sample();
         self.begun = true;
+        // Nobody to hear it: then nobody waits.
+        let _ = begun.send(());
         let mut round = 0;
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(EVERY);

@@ -125,6 +125,13 @@ pub fn pin(cpus: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
+/// The CPUs that the calling thread may run on.
+pub fn cpus() -> io::Result<Vec<usize>> {
+    let set = rustix::thread::sched_getaffinity(None)?;
+    let all = 0..rustix::thread::CpuSet::MAX_CPU;
+    Ok(all.filter(|cpu| set.is_set(*cpu)).collect())
+}
+
 /// Raises the number of files that may be open as far as it goes.
 pub fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};

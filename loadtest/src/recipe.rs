@@ -153,6 +153,24 @@ impl Recipe {
         Ok(recipes)
     }
 
+    /// The recipes with the given names, joined with commas; `all`: all there are.
+    pub fn chosen(names: &str, dir: Option<&Path>) -> Result<Vec<Recipe>, String> {
+        let all = Recipe::all(dir)?;
+        if names == "all" {
+            return Ok(all);
+        }
+        names
+            .split(',')
+            .map(|name| {
+                let found = all.iter().find(|r| r.name == name);
+                found.cloned().ok_or_else(|| {
+                    let known: Vec<&str> = all.iter().map(|r| r.name.as_str()).collect();
+                    format!("no recipe {name:?}; there are {}", known.join(", "))
+                })
+            })
+            .collect()
+    }
+
     /// The program, if it is there.
     pub fn find_program(&self, install: &Path) -> Option<PathBuf> {
         let install = install.display().to_string();

@@ -3,6 +3,7 @@
 use super::{Pins, run::with_bar};
 use crate::compare::{Comparison, Places, Scenario, Sizes, install, write};
 use crate::recipe::Recipe;
+use crate::run::drive;
 use clap::Args;
 use std::io;
 use std::path::PathBuf;
@@ -24,18 +25,8 @@ pub struct Options {
     /// How often each scenario is measured.
     #[arg(long, short, default_value_t = 3)]
     rounds: usize,
-    /// Seconds per measurement.
-    #[arg(long, short, default_value_t = 5.0)]
-    seconds: f64,
-    /// Streams of the paced scenarios.
-    #[arg(long, default_value_t = 500)]
-    streams: usize,
-    /// Requests per second of the open load.
-    #[arg(long, default_value_t = 200.0)]
-    rate: f64,
-    /// How long the last answers of a measurement may take, in seconds.
-    #[arg(long, default_value_t = 15.0)]
-    drain: f64,
+    #[command(flatten)]
+    sizes: Sizes,
     /// A directory of further recipes; those of the same name replace the built-in ones.
     #[arg(long)]
     recipes: Option<PathBuf>,
@@ -65,25 +56,6 @@ pub struct Options {
     syscalls: bool,
 }
 
-impl Options {
-    fn chosen(&self) -> Result<Vec<Recipe>, String> {
-        let all = Recipe::all(self.recipes.as_deref())?;
-        if self.gateways == "all" {
-            return Ok(all);
-        }
-        self.gateways
-            .split(',')
-            .map(|name| {
-                let found = all.iter().find(|r| r.name == name);
-                found.cloned().ok_or_else(|| {
-                    let known: Vec<&str> = all.iter().map(|r| r.name.as_str()).collect();
-                    format!("no recipe {name:?}; there are {}", known.join(", "))
-                })
-            })
-            .collect()
-    }
-}
-
 /// Compares, and writes what came of it.
 pub fn run(options: &Options) -> io::Result<ExitCode> {
     if let Some(file) = &options.redraw {
@@ -93,9 +65,11 @@ pub fn run(options: &Options) -> io::Result<ExitCode> {
         println!("written: {}", options.out.join("README.md").display());
         return Ok(ExitCode::SUCCESS);
     }
-    let mut recipes = options.chosen().map_err(io::Error::other)?;
+    let mut recipes =
+        Recipe::chosen(&options.gateways, options.recipes.as_deref()).map_err(io::Error::other)?;
     let places = Places {
         cache: options.cache.clone(),
+        run: options.cache.join("run"),
         upstream: ([127, 0, 0, 1], 0).into(),
         cpus: Vec::new(),
     };
@@ -127,19 +101,16 @@ pub fn run(options: &Options) -> io::Result<ExitCode> {
     let comparison = Comparison {
         recipes,
         scenarios: Scenario::parse(&options.scenarios).map_err(io::Error::other)?,
-        sizes: Sizes {
-            seconds: options.seconds,
-            streams: options.streams,
-            rate: options.rate,
-            drain: options.drain,
-        },
+        sizes: options.sizes.clone(),
         rounds: options.rounds.max(1),
         cache: options.cache.clone(),
         pins: options.pin.clone(),
         install: options.install,
         syscalls: options.syscalls,
     };
-    let results = comparison.run(&mut |line| println!("{line}"), &mut with_bar)?;
+    let results = comparison.run(&mut |line| println!("{line}"), &mut |plan, title| {
+        with_bar(plan, title, |gauge| drive(plan, gauge))
+    })?;
     write(&results, &options.out)?;
     println!("written: {}", options.out.join("README.md").display());
     let wrong = results.sides.iter().any(|s| s.verdict.has_fault());

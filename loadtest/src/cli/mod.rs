@@ -1,6 +1,7 @@
 //! The commands.
 
 mod compare;
+mod pair;
 mod provider;
 mod run;
 
@@ -27,6 +28,8 @@ enum Command {
     Run(Box<run::Options>),
     /// Gateways side by side.
     Compare(Box<compare::Options>),
+    /// Gateways at the same time, on one CPU: what does one cost beside the other?
+    Pair(Box<pair::Options>),
 }
 
 /// Runs the command line of this process.
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Provider(options) => provider::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Pair(options) => pair::run(&options),
     };
     match outcome {
         Ok(code) => code,

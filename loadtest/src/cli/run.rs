@@ -147,7 +147,7 @@ pub fn run(options: &Options) -> io::Result<ExitCode> {
     if !options.pin.load.is_empty() {
         poll::pin(&options.pin.load)?;
     }
-    let outcome = with_bar(&plan, "run")?;
+    let outcome = with_bar(&plan, "run", |gauge| drive(&plan, gauge))?;
     let usage = watch.stop();
     let syscalls = counter.map(Syscalls::stop).transpose()?;
     match options.json {
@@ -160,13 +160,13 @@ pub fn run(options: &Options) -> io::Result<ExitCode> {
     })
 }
 
-/// Drives the plan with a bar on the terminal.
-pub fn with_bar(plan: &Plan, title: &str) -> io::Result<Outcome> {
+/// Does what drives the plan, with a bar on the terminal.
+pub fn with_bar<T>(plan: &Plan, title: &str, run: impl FnOnce(&Gauge) -> T) -> T {
     let gauge = Gauge::default();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| bar(plan, title, &gauge, &over));
-        let outcome = drive(plan, &gauge);
+        let outcome = run(&gauge);
         over.store(true, Ordering::Relaxed);
         outcome
     })

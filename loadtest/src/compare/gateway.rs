@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// Installed programs and the gateways' own directories.
+    /// Installed programs.
     pub cache: PathBuf,
+    /// The gateways' own directories.
+    pub run: PathBuf,
     /// The scripted provider.
     pub upstream: SocketAddr,
     /// CPUs for gateways.
@@ -82,7 +84,7 @@ impl Gateway {
         let program = recipe
             .find_program(&install)
             .ok_or_else(|| io::Error::other("not installed"))?;
-        let dir = places.cache.join("run").join(&recipe.name);
+        let dir = places.run.join(&recipe.name);
         std::fs::create_dir_all(&dir)?;
         let dir = std::fs::canonicalize(dir)?;
         let port = free_port()?;

@@ -1,6 +1,7 @@
 //! Gateways side by side, in one run: correctness first, then what they cost.
 
 mod gateway;
+mod pair;
 mod plot;
 mod probe;
 mod report;
@@ -8,9 +9,10 @@ mod results;
 mod scenario;
 
 pub use gateway::{Gateway, Places, Upstream, install};
+pub use pair::{Driver, Pairing, Pairs, drive_all};
 pub use probe::Verdict;
 pub use report::write;
-pub use results::{Cell, Results, Side};
+pub use results::{Cell, Results, Side, Spread};
 pub use scenario::{Scenario, Sizes};
 
 use crate::answers::Api;
@@ -74,10 +76,11 @@ impl Comparison {
         poll::pin(&self.pins.load)?;
         let places = Places {
             cache: self.cache.clone(),
+            run: self.cache.join("run"),
             upstream: upstream.address,
             cpus: self.pins.gateway.clone(),
         };
-        let mut results = Results::begin(self);
+        let mut results = Results::begin(&self.scenarios, &self.sizes, self.rounds);
         let mut contenders = self.contenders(&places, &upstream, &mut results, say)?;
         let total = self.rounds * self.scenarios.len() * contenders.len();
         let mut done = 0;

@@ -1,6 +1,6 @@
 //! The results as Markdown, for people, beside the plots and the numbers.
 
-use super::results::{Cell, Results, Side};
+use super::results::{Cell, Results, Side, Spread};
 use super::{direct, plot};
 use std::fmt::Write;
 use std::io;
@@ -58,7 +58,7 @@ fn measured(r: &Results) -> impl Iterator<Item = &Side> {
     r.sides.iter().filter(|s| s.is_measured)
 }
 
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     match value {
         None => "–".into(),
         Some(v) if v.abs() >= 100.0 => format!("{v:.0}"),
@@ -139,7 +139,7 @@ fn glance(r: &Results, out: &mut String) -> std::fmt::Result {
             let cpu = number(r.median(&side.name, scenario, |c| c.cpu()));
             let ratio = r.ratio(&side.name, BAR, scenario);
             let text = match ratio {
-                Some((ratio, _, _)) => format!("{cpu} ({}×)", number(Some(ratio))),
+                Some(ratio) => format!("{cpu} ({}×)", number(Some(ratio.median))),
                 None => cpu,
             };
             write!(out, " {} |", flagged(r, &side.name, scenario, text))?;
@@ -261,10 +261,11 @@ fn scenario(r: &Results, name: &str, title: &str, out: &mut String) -> std::fmt:
         };
         let is_direct = directs.contains(&side);
         let median = |what: &dyn Fn(&Cell) -> f64| number(r.median(side, name, what));
-        let spread = |ratio: Option<(f64, f64, f64)>| match ratio {
-            Some((m, least, most)) if !is_direct => {
-                let ends = [least, most].map(|v| number(Some(v)));
-                format!("**{}** ({}–{})", number(Some(m)), ends[0], ends[1])
+        let spread = |ratio: Option<Spread>| match ratio {
+            Some(ratio) if !is_direct => {
+                let [median, least, most] =
+                    [ratio.median, ratio.least, ratio.most].map(|v| number(Some(v)));
+                format!("**{median}** ({least}–{most})")
             }
             _ => "–".into(),
         };
@@ -422,7 +423,12 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_rounds_and_faults_are_marked() {
         let r = results();
-        assert_eq!(r.ratio("other", "nginx", "paced"), Some((1.5, 0.5, 2.0)));
+        let ratio = Spread {
+            median: 1.5,
+            least: 0.5,
+            most: 2.0,
+        };
+        assert_eq!(r.ratio("other", "nginx", "paced"), Some(ratio));
         let mut out = String::new();
         markdown(&r, &plot::all(&r), &mut out).unwrap();
         assert!(out.contains("15.0 (1.50×) |"), "{out}");

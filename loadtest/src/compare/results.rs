@@ -1,6 +1,6 @@
 //! What was measured.
 
-use super::{Comparison, Scenario, Sizes, Verdict, direct};
+use super::{Scenario, Sizes, Verdict, direct};
 use crate::answers::Api;
 use crate::outside::Usage;
 use crate::recipe::Recipe;
@@ -237,8 +237,7 @@ pub struct Results {
 }
 
 impl Results {
-    pub(super) fn begin(comparison: &Comparison) -> Results {
-        let sizes: &Sizes = &comparison.sizes;
+    pub(super) fn begin(scenarios: &[Scenario], sizes: &Sizes, rounds: usize) -> Results {
         let title = |s: &Scenario| (s.name(), s.title(sizes));
         Results {
             date: today(),
@@ -247,8 +246,8 @@ impl Results {
                 .map(|a| a.rsplit('/').next().unwrap_or("").to_owned())
                 .collect::<Vec<_>>()
                 .join(" "),
-            rounds: comparison.rounds,
-            scenarios: comparison.scenarios.iter().map(title).collect(),
+            rounds,
+            scenarios: scenarios.iter().map(title).collect(),
             sides: Vec::new(),
             cells: Vec::new(),
         }
@@ -272,19 +271,35 @@ impl Results {
         sum / self.cells.len().max(1) as f64
     }
 
-    /// The ratio of CPU to that of `other` in the same round: median, least, most.
-    pub fn ratio(&self, name: &str, other: &str, scenario: &str) -> Option<(f64, f64, f64)> {
-        let ratios: Vec<f64> = self
-            .of(name, scenario)
-            .filter_map(|cell| {
-                let base = self.of(other, scenario).find(|b| b.round == cell.round)?;
-                Some(cell.cpu() / base.cpu())
-            })
-            .filter(|r| r.is_finite())
-            .collect();
-        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = ratios.iter().copied().fold(0.0, f64::max);
-        Some((median(ratios)?, least, most))
+    /// The ratio of CPU to that of `other` in the same round.
+    pub fn ratio(&self, name: &str, other: &str, scenario: &str) -> Option<Spread> {
+        Spread::of(self.of(name, scenario).filter_map(|cell| {
+            let base = self.of(other, scenario).find(|b| b.round == cell.round)?;
+            Some(cell.cpu() / base.cpu())
+        }))
+    }
+}
+
+/// The middle and the ends of some numbers.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+impl Spread {
+    /// The spread of what is a number; none, when nothing is.
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Spread> {
+        let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+        Some(Spread {
+            least: values.iter().copied().fold(f64::INFINITY, f64::min),
+            most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            median: median(values)?,
+        })
     }
 }
 

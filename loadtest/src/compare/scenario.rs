@@ -2,18 +2,23 @@
 
 use crate::run::{Arrivals, Load, Plan, Target};
 use crate::script::Script;
+use clap::Args;
 use std::time::Duration;
 
 /// How large the scenarios are.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Sizes {
     /// Seconds per measurement.
+    #[arg(long, short, default_value_t = 5.0)]
     pub seconds: f64,
-    /// Streams of the paced scenarios.
+    /// Streams of the paced scenarios, through each gateway.
+    #[arg(long, default_value_t = 500)]
     pub streams: usize,
     /// Requests per second of the open load.
+    #[arg(long, default_value_t = 200.0)]
     pub rate: f64,
-    /// How long the last answers may take, in seconds.
+    /// How long the last answers of a measurement may take, in seconds.
+    #[arg(long, default_value_t = 15.0)]
     pub drain: f64,
 }
 
