@@ -92,7 +92,15 @@ impl Pairing {
             for scenario in &self.scenarios {
                 done += 1;
                 let title = format!("{done}/{total} {}", scenario.name());
-                let mut cells = self.measure(&contenders, *scenario, &title, drive_shown)?;
+                // Every other round goes the other way, so that nobody is always first.
+                let mut order: Vec<&Contender> = contenders.iter().collect();
+                if round % 2 == 1 {
+                    order.reverse();
+                }
+                let mut cells = self.measure(&order, *scenario, &title, drive_shown)?;
+                if round % 2 == 1 {
+                    cells.reverse();
+                }
                 for cell in &mut cells {
                     cell.round = round;
                     pairs.check(cell)?;
@@ -157,7 +165,7 @@ impl Pairing {
 
     fn measure(
         &self,
-        contenders: &[Contender],
+        contenders: &[&Contender],
         scenario: Scenario,
         title: &str,
         drive_shown: &mut Driver,

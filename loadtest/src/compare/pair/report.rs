@@ -195,6 +195,14 @@ impl Pairs {
             r.rounds,
             self.base()
         )?;
+        if r.foreign() > 0.3 {
+            writeln!(
+                out,
+                "**The machine was busy: {:.0} % of its CPU went to other work, on the average; \
+                 differences of a few hundredths are noise.**\n",
+                r.foreign() * 100.0
+            )?;
+        }
         writeln!(out, "{}", self.table())?;
         for (name, title) in &r.scenarios {
             writeln!(out, "- {name}: {title}")?;
@@ -370,5 +378,11 @@ mod tests {
         let row = "| json | bare | 100 (100–200) | – | 1 | 300 | 0 | 25 % |";
         assert!(out.contains(row), "{out}");
         assert!(out.contains("- full, flat: garbled x\n"), "{out}");
+        assert!(!out.contains("busy"), "{out}");
+        for cell in &mut pairs.results.cells {
+            cell.usage.foreign = 0.5;
+        }
+        pairs.markdown(&mut out).unwrap();
+        assert!(out.contains("50 % of its CPU"), "{out}");
     }
 }
