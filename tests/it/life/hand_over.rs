@@ -2,6 +2,7 @@
 
 use super::load::{self, Load};
 use super::{DRIVERS, config, status_of};
+use crate::certificates::{Authority, open, section, shown};
 use crate::client::{Connection, post_with};
 use crate::provider::{delta, finish};
 use crate::strait::{Strait, at_home, scratch};
@@ -88,6 +89,38 @@ fn a_stream_outlives_the_hand_over_and_its_drain_time() {
         assert_eq!(answer.terminals(), ["response.completed"]);
         let body = String::from_utf8(answer.body).unwrap();
         assert!(body.contains("before after"), "{body}");
+        drop(stream);
+        assert!(old.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn tls_goes_on_over_a_hand_over() {
+    let authority = Authority::new();
+    for driver in DRIVERS {
+        let (url, go_on) = slow_provider();
+        let dir = scratch("secure-heir");
+        authority.issue(1).write(&dir);
+        let text = config("127.0.0.1:0", &url, &[]) + &section(&dir);
+        let mut old = start(&dir, &text, &["--driver", driver]);
+        let client = authority.client();
+        let mut stream = open(&client, old.address);
+        let ask = br#"{"model":"common","stream":true,"input":"hi"}"#;
+        stream.send(post_with("/v1/responses", "", ask));
+        stream.wait_for("output_text.delta");
+        // The heir reads the files itself.
+        let its_own = authority.issue(2);
+        its_own.write(&dir);
+        let new = start(&dir, &text, &["--take-over", "--driver", driver]);
+        old.says("draining: 1 stream in flight");
+        for client in [&client, &authority.client()] {
+            let mut fresh = open(client, new.address);
+            fresh.send("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+            assert_eq!(fresh.answer().status, 200);
+            assert_eq!(shown(&fresh), its_own.certificate);
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(stream.answer().terminals(), ["response.completed"]);
         drop(stream);
         assert!(old.child.wait().unwrap().success());
     }
