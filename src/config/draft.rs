@@ -28,6 +28,7 @@ pub struct Draft {
     pub timeouts: TimeoutsDraft,
     pub ca_file: Option<Spanned<String>>,
     pub websocket: Option<bool>,
+    pub trusted_proxies: Vec<Spanned<String>>,
     pub log: LogDraft,
     pub metrics: Metrics,
     pub store: StoreDraft,

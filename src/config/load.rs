@@ -173,6 +173,7 @@ impl Loader<'_> {
             timeouts,
             ca_file,
             websocket: draft.websocket.unwrap_or(true),
+            trusted_proxies: self.trusted_proxies(&draft.trusted_proxies)?,
             store,
             log_format: self.log_format(&draft.log)?,
             metrics: draft.metrics,

@@ -20,6 +20,7 @@ mod routing_tests;
 mod store;
 mod tls;
 mod traces;
+mod trusted;
 
 pub use admin::Admin;
 pub use allowance::{Models, budget};
@@ -36,6 +37,7 @@ pub use routing::{ApiKey, Retry};
 pub use store::{Database, Place, Store, runtime_directories};
 pub use tls::{ClientCertificates, Tls};
 pub use traces::Traces;
+pub use trusted::TrustedProxies;
 
 use crate::auth::secret::SealKey;
 use crate::ledger::breaker::Policy;
@@ -148,6 +150,8 @@ pub struct Snapshot {
     pub ca_file: Option<PathBuf>,
     /// Whether `GET /v1/responses` may become a WebSocket; else it is a 426.
     pub websocket: bool,
+    /// Who is believed on where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is counted.
@@ -205,6 +209,7 @@ impl Snapshot {
             },
             ca_file: None,
             websocket: true,
+            trusted_proxies: TrustedProxies::default(),
             log_format: LogFormat::default(),
             metrics: Metrics::default(),
             store: Store::none(),

@@ -132,6 +132,8 @@ row! {
         pub method: String,
         /// The request's path, without its query.
         pub path: String,
+        /// Where it came from: an IP address, or `unix`; empty where that is not known.
+        pub client: String,
         /// The name of the client key; empty where Strait asked for none.
         pub key: String,
         /// Codex's session; empty for other clients.
@@ -209,6 +211,7 @@ impl Row {
             client_id: name(record.client_id),
             method: name(record.method),
             path: name(record.path),
+            client: record.client.to_string(),
             key: record.key,
             session: name(record.session),
             thread: name(record.thread),

@@ -37,6 +37,8 @@ struct Exchange<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     first_event_ms: Option<f64>,
     #[serde(skip_serializing_if = "str::is_empty")]
+    client: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     key: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     session: &'a str,
@@ -120,6 +122,7 @@ pub fn exchange(timestamp: &str, record: &Record) -> String {
             outcome: record.outcome,
             duration_ms: ms(record.took),
             first_event_ms: record.first_event.map(ms),
+            client: &record.client.to_string(),
             key: &record.key,
             session: &record.session,
             model: &record.model,
@@ -149,6 +152,7 @@ fn object(line: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peer::Peer;
     use super::super::span::{Trace, TraceId};
     use super::super::usage::Usage;
     use super::*;
@@ -174,6 +178,7 @@ mod tests {
             "trace_id",
             "attempts",
             "cost_usd",
+            "client",
             "detail",
             "first_event_ms",
         ] {
@@ -195,6 +200,7 @@ mod tests {
                 ..Usage::default()
             }),
             cost_nanos: Some(500_000_000),
+            client: Peer::Unix,
             ..bare
         };
         let object: Value = serde_json::from_str(&exchange(AT, &full)).unwrap();
@@ -202,7 +208,10 @@ mod tests {
         assert_eq!(object["attempts"][0]["request_id"], "theirs");
         assert_eq!(object["attempts"][0]["duration_ms"], 1.5);
         assert_eq!(object["usage"]["input"], 7);
-        assert_eq!(object["cost_usd"], 0.5);
+        assert_eq!(
+            (&object["cost_usd"], &object["client"]),
+            (&0.5.into(), &"unix".into())
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod log;
 pub mod meter;
 pub mod metrics;
 pub mod otlp;
+pub mod peer;
 pub mod raw;
 pub mod record;
 pub mod redact;

@@ -66,7 +66,9 @@ fn exchange(record: &Record, trace: &Trace, began: Duration) -> Value {
         let status = record.status.into();
         attributes.push(number("http.response.status_code", status));
     }
+    let client = record.client.to_string();
     let texts = [
+        ("client.address", &client),
         ("gen_ai.request.model", &record.model),
         ("gen_ai.conversation.id", &record.thread),
         ("strait.key", &record.key),

@@ -1,5 +1,6 @@
 //! What is noted of an exchange once it is over: for the log, the counters and the audit.
 
+use super::peer::Peer;
 use super::raw::Saying;
 use super::span::{SpanId, Trace};
 use super::usage::Usage;
@@ -91,6 +92,8 @@ pub struct Record {
     pub endpoint: &'static str,
     /// It asks for an answer of a model, so that it belongs into the audit.
     pub asks_model: bool,
+    /// Where it comes from.
+    pub client: Peer,
     /// The name of the client key; empty where Strait asks for none.
     pub key: String,
     /// Codex's session (`session-id`); empty for other clients.
@@ -173,6 +176,10 @@ impl Record {
                 " target=",
                 &format!("{}/{}", last.provider, last.model),
             );
+        }
+        if self.client != Peer::Unknown {
+            // An address quotes nothing.
+            line.extend_from_slice(format!(" client={}", self.client).as_bytes());
         }
         text(&mut line, " key=", &self.key);
         if let Some(u) = self.usage {

@@ -21,6 +21,7 @@ use crate::config::Snapshot;
 use crate::http::head::RequestHead;
 use crate::ledger;
 use crate::ledger::meter::Lease;
+use crate::ledger::peer::Peer;
 use crate::ledger::stored::{Ask, Event, Reply, Status, Stored};
 use crate::limits;
 use record::Record;
@@ -34,6 +35,8 @@ pub(super) struct Job {
     pub snapshot: Arc<Snapshot>,
     /// The head of the client's request.
     pub head: RequestHead,
+    /// Where it came from.
+    pub client: Peer,
     /// Its body, for a stream that nobody keeps.
     pub body: Vec<u8>,
     /// The response that it continues, as escaped JSON text.
@@ -104,6 +107,7 @@ impl Background {
         let inner = Exchange::over_websocket(
             job.snapshot,
             job.head,
+            job.client,
             Ok(create),
             job.entropy,
             created_at,

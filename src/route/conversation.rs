@@ -22,6 +22,7 @@ use crate::http::head::{BodyKind, Headers, RequestHead};
 use crate::http::websocket::{CloseCode, Connection, Message, encode};
 use crate::json::Tape;
 use crate::ledger::meter::Lease;
+use crate::ledger::peer::Peer;
 use crate::ledger::record::Record;
 use crate::limits;
 use history::History;
@@ -46,6 +47,8 @@ pub struct Conversation {
     snapshot: Arc<Snapshot>,
     /// The head of every request on this connection.
     head: RequestHead,
+    /// Where they come from.
+    client: Peer,
     entropy: [u8; 32],
     /// The wall clock at `started`, in Unix seconds.
     unix_s: u64,
@@ -72,11 +75,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Starts behind the handshake whose request was `handshake`. `entropy` and `unix_s` are those
-    /// of its exchange.
+    /// Starts behind the handshake whose request was `handshake`. `client`, `entropy` and `unix_s`
+    /// are those of its exchange.
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         handshake: &RequestHead,
+        client: Peer,
         entropy: [u8; 32],
         unix_s: u64,
         now: Instant,
@@ -84,6 +88,7 @@ impl Conversation {
         Conversation {
             snapshot,
             head: head_of_requests(handshake),
+            client,
             entropy,
             unix_s,
             started: now,
@@ -135,6 +140,7 @@ impl Conversation {
         self.exchange = Some(Box::new(Exchange::over_websocket(
             self.snapshot.clone(),
             self.head.clone(),
+            self.client,
             create,
             entropy,
             self.unix_s + self.last.duration_since(self.started).as_secs(),

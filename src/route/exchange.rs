@@ -26,6 +26,7 @@ use super::answer::{Framing, Transport};
 pub use super::answer::{RequestId, refuse};
 use super::attempt::{Attempt, Step};
 use super::endpoint::{self, Endpoint};
+use super::forwarded;
 use super::local;
 pub use super::login::Ask;
 use super::login::{self, Showing};
@@ -40,6 +41,7 @@ use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, RequestHead};
 use crate::json::{Tape, Value};
 use crate::ledger::meter::Lease;
+use crate::ledger::peer::Peer;
 use crate::ledger::record::Record;
 use crate::limits;
 use keep::Keeping;
@@ -154,6 +156,12 @@ impl Exchange {
             exchange.refuse_request(&error);
         }
         exchange
+    }
+
+    /// Tells it whose connection it came on: its record names who asked.
+    pub fn came_from(&mut self, peer: Peer) {
+        let trusted = &self.snapshot.trusted_proxies;
+        self.record.client = forwarded::client(peer, &self.head.headers, trusted);
     }
 
     fn before_admission(

@@ -8,6 +8,7 @@ mod compact;
 pub mod conversation;
 pub mod endpoint;
 pub mod exchange;
+mod forwarded;
 mod identity;
 pub mod local;
 mod login;

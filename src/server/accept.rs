@@ -4,6 +4,7 @@ use super::downstream;
 use super::driver::phrase;
 use super::listener::Port;
 use super::worker::Worker;
+use crate::ledger::peer::Peer;
 use monoio::io::{CancelHandle, Canceller};
 use monoio::net::{TcpListener, TcpStream, UnixListener};
 use std::cell::{Cell, RefCell};
@@ -91,7 +92,8 @@ async fn accept(opened: Opened, door: Door) {
                 // A Unix socket has the permissions of its file.
                 let certificates = worker.settings().certificates.clone();
                 let tls = peer.and(certificates).map(|c| c.current());
-                worker.spawn(downstream::serve(worker.clone(), stream, tls));
+                let peer = peer.map_or(Peer::Unix, |address| Peer::of(address.ip()));
+                worker.spawn(downstream::serve(worker.clone(), stream, peer, tls));
             }
             Err(e) => match e.raw_os_error() {
                 // About the one connection that has gone meanwhile, or it was cancelled.

@@ -7,6 +7,7 @@ use super::relay;
 use super::worker::Worker;
 use crate::error::{Error, Kind, Source};
 use crate::http::head::{self, Parsed, RequestHead};
+use crate::ledger::peer::Peer;
 use crate::limits;
 use crate::route::exchange::{self, Exchange, RequestId};
 use monoio::net::TcpStream;
@@ -24,10 +25,11 @@ enum Next {
     Close,
 }
 
-/// Serves a connection until it ends; with `tls` only once it is secure.
+/// Serves a connection of `peer`'s until it ends; with `tls` only once it is secure.
 pub(super) fn serve(
     worker: Rc<Worker>,
     stream: TcpStream,
+    peer: Peer,
     tls: Option<Arc<ServerConfig>>,
 ) -> impl Future<Output = ()> {
     // Out here what is made for good has one place in the task instead of two.
@@ -48,6 +50,7 @@ pub(super) fn serve(
                         worker.room().await;
                     }
                     let mut exchange = begin(&worker, *head);
+                    exchange.came_from(peer);
                     let mut keep_alive = relay::run(&worker, &mut client, exchange.as_mut()).await;
                     if let Some(mut conversation) = exchange.into_conversation() {
                         keep_alive = relay::run(&worker, &mut client, conversation.as_mut()).await;
@@ -58,7 +61,7 @@ pub(super) fn serve(
                 }
                 Next::Refuse(error) => {
                     let id = RequestId::of(&worker.entropy());
-                    let refused = || format!("refused {error} id={}", id.text());
+                    let refused = || format!("refused {error} id={} client={peer}", id.text());
                     worker.journal.info(refused);
                     let _ = client.send(exchange::refuse(&error, id)).await;
                     break;

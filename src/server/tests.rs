@@ -37,6 +37,7 @@ pub(super) fn snapshot() -> Snapshot {
         },
         ca_file: None,
         websocket: true,
+        trusted_proxies: crate::config::TrustedProxies::default(),
         log_format: LogFormat::default(),
         metrics: Metrics::default(),
         store: Store::none(),

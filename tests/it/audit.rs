@@ -2,9 +2,11 @@
 
 use crate::client::{Answer, Connection, post_with};
 use crate::provider::{self, Provider, delta, finish};
-use crate::strait::Strait;
+use crate::strait::{Strait, scratch};
+use crate::websocket_client::{WebSocket, create};
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -103,12 +105,13 @@ fn a_row_for_each_exchange_and_no_content() {
         ("model", json!("m")),
         ("provider", json!("mock")),
         ("target", json!("m")),
-        ("class", json!("done")),
         ("status", json!(200)),
         ("outcome", json!("completed")),
         ("stop", json!("stop")),
         ("streamed", json!(true)),
-        ("has_bodies", json!(false)),
+        // What a row that tells nothing says, too, is not written: it is done, and has no bodies.
+        ("class", Value::Null),
+        ("has_bodies", Value::Null),
     ] {
         assert_eq!(row[name], expected, "{name}");
     }
@@ -117,6 +120,77 @@ fn a_row_for_each_exchange_and_no_content() {
     assert!(row["first_event_ms"].as_u64() <= row["took_ms"].as_u64());
     let bytes = bytes(&file(&strait));
     assert!(!holds(&bytes, "pelican") && !holds(&bytes, "the-clients-own-key"));
+}
+
+#[test]
+fn a_row_says_where_it_came_from() {
+    let provider = echo();
+    let dir = scratch("audit-clients");
+    let path = dir.join("s");
+    let config = |trusted: &str| {
+        format!(
+            "listen = [\"127.0.0.1:0\", \"unix:{}\"]\nworkers = 1\ntrusted_proxies = {trusted}\n\
+             [providers.mock]\nprofile = \"openai-compatible\"\nbase_url = \"{}\"\napi_key = \"x\"\n{ALL}",
+            path.display(),
+            provider.url()
+        )
+    };
+    let body = |more: &Value| {
+        let mut body = json!({"model": "m", "input": "hi"});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body.to_string()
+    };
+    let strait = Strait::serve(dir.clone(), &config("[\"127.0.0.0/8\"]"), |_| {});
+    let ask = |fields: &str, more: &Value| {
+        let mut connection = Connection::open(strait.address);
+        connection.send(post_with("/v1/responses", fields, body(more).as_bytes()));
+        assert_eq!(connection.answer().status, 200);
+    };
+    let store = json!({"store": false});
+    ask("", &store);
+    // The left one is what somebody says of themselves.
+    let said = "x-forwarded-for: 198.51.100.1, 192.0.2.7\r\n";
+    ask(said, &store);
+    strait.says("client=192.0.2.7 ");
+    // In the background there are two exchanges, both of the same client's.
+    let both = json!({"background": true});
+    ask("forwarded: for=\"[2001:db8::8]:80\"\r\n", &both);
+    let fields = "x-forwarded-for: 192.0.2.9\r\n";
+    let mut socket = WebSocket::with(Connection::open(strait.address), fields);
+    for _ in 0..2 {
+        socket.ask(&create(json!("hi"), None));
+    }
+    // Who comes by the file of a socket is not of those that are believed.
+    let mut connection = Connection::over(UnixStream::connect(&path).unwrap());
+    connection.send(post_with("/v1/responses", fields, body(&store).as_bytes()));
+    assert_eq!(connection.answer().status, 200);
+    let rows = until(&file(&strait), 7);
+    let mut clients: Vec<&str> = rows.iter().map(|r| r["client"].as_str().unwrap()).collect();
+    clients.sort_unstable();
+    let forwarded = [
+        "192.0.2.7",
+        "192.0.2.9",
+        "192.0.2.9",
+        "2001:db8::8",
+        "2001:db8::8",
+    ];
+    assert_eq!(
+        clients,
+        [&["127.0.0.1"], &forwarded[..], &["unix"]].concat()
+    );
+    let mut connection = Connection::open(strait.address);
+    connection.send("GET /admin/api/v1/audit?q=192.0.2.7 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    let found = connection.answer().json();
+    let mut found = found["data"].as_array().unwrap().iter();
+    assert!(found.any(|row| row["client"] == "192.0.2.7"));
+    // A reload believes nobody.
+    std::fs::write(dir.join("strait.toml"), config("[]")).unwrap();
+    strait.signal("HUP");
+    strait.says("configuration reloaded");
+    ask(said, &store);
+    strait.says("client=127.0.0.1 ");
 }
 
 #[test]

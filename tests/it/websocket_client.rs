@@ -98,8 +98,13 @@ impl WebSocket {
 
 impl<S: Read + Write> WebSocket<S> {
     /// The same on a connection that is there.
-    pub fn over(mut connection: Connection<S>) -> WebSocket<S> {
-        connection.send(handshake("originator: codex_exec\r\n"));
+    pub fn over(connection: Connection<S>) -> WebSocket<S> {
+        WebSocket::with(connection, "originator: codex_exec\r\n")
+    }
+
+    /// The same with these fields in the handshake.
+    pub fn with(mut connection: Connection<S>, fields: &str) -> WebSocket<S> {
+        connection.send(handshake(fields));
         let head = connection.head();
         assert!(
             head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),

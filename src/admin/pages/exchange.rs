@@ -80,6 +80,7 @@ fn facts(row: &Row) -> Markup {
             (fact("Target", &html! { span.mono { (row.provider) "/" (row.target) } }, !row.provider.is_empty()))
             (fact("Answered by", &html! { span.mono { (row.served) } }, !row.served.is_empty()))
             (fact("Asked by", &html! { (row.agent) }, !row.agent.is_empty()))
+            (fact("From", &html! { a.mono href=(link("q", &row.client)) { (row.client) } }, !row.client.is_empty()))
             (fact("Key", &html! { a href=(link("key", &row.key)) { (row.key) } }, !row.key.is_empty()))
             (fact("Session", &html! { a.mono href=(link("session", &row.session)) { (row.session) } }, !row.session.is_empty()))
             (fact("Thread", &html! { a.mono href=(link("thread", &row.thread)) { (row.thread) } }, !row.thread.is_empty() && row.thread != row.session))

@@ -151,6 +151,7 @@ impl Exchange {
         let mut record = std::mem::take(&mut self.record);
         // A conversation may go on from here.
         self.record.status = record.status;
+        self.record.client = record.client;
         record.method.clone_from(&self.head.method);
         record.path.clone_from(&self.head.path);
         record.endpoint = self.endpoint.name();

@@ -64,6 +64,7 @@ impl Exchange {
         keeping.job = Some(Box::new(Job {
             snapshot: self.snapshot.clone(),
             head: self.head.clone(),
+            client: self.record.client,
             body,
             previous: keeping.previous.take(),
             entropy: seed_of(self.entropy, u32::MAX),

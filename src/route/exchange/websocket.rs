@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Source};
 use crate::http::head::{RequestHead, write_response};
 use crate::http::websocket::{self, Refusal};
 use crate::json::Value;
+use crate::ledger::peer::Peer;
 use crate::route::answer::{Framing, Transport};
 use crate::route::conversation::{Conversation, Create};
 use crate::route::endpoint::Endpoint;
@@ -24,10 +25,11 @@ pub(super) fn not_served() -> Error {
 }
 
 impl Exchange {
-    /// A request that came as a message, whole. Its answer is frames.
+    /// A request of `client`'s that came as a message, whole. Its answer is frames.
     pub(in crate::route) fn over_websocket(
         snapshot: Arc<Snapshot>,
         head: RequestHead,
+        client: Peer,
         create: Result<Create, Error>,
         entropy: [u8; 32],
         unix_s: u64,
@@ -41,6 +43,7 @@ impl Exchange {
         };
         let mut exchange = Self::fresh(snapshot, head, framing, entropy, unix_s, now);
         exchange.endpoint = Endpoint::Responses;
+        exchange.record.client = client;
         let begun = exchange.authorize().and(create).and_then(|create| {
             if !create.generate {
                 exchange.endpoint = Endpoint::WarmUp;
@@ -65,6 +68,7 @@ impl Exchange {
             Box::new(Conversation::new(
                 self.snapshot,
                 &self.head,
+                self.record.client,
                 self.entropy,
                 self.unix_s,
                 self.last,

@@ -66,6 +66,7 @@ fn words(row: &Row, bodies: Option<&Bodies>) -> String {
     for text in [
         &row.id,
         &row.client_id,
+        &row.client,
         &row.key,
         &row.session,
         &row.thread,
