@@ -25,8 +25,9 @@ impl Bars<'_> {
     pub(super) fn draw(&self) -> Markup {
         let mut svg = String::new();
         let drawn = self.draw_into(&mut svg).is_ok();
-        let sums: Vec<f64> = self.series.iter().map(|(_, v)| v.iter().sum()).collect();
-        let sum = (self.unit)(sums.iter().sum());
+        let values = self.series.iter().flat_map(|(_, values)| values);
+        // An empty sum of floats would be -0.
+        let sum = (self.unit)(values.fold(0.0, |sum, value| sum + value));
         html! {
             figure {
                 figcaption { (self.title) " " span.soft { (sum) } }

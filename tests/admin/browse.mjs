@@ -78,6 +78,7 @@ const sound = async (name) => {
     for (const e of document.querySelectorAll("a, button:not([hidden])")) {
       if (!e.innerText.trim() && !e.getAttribute("aria-label")) wrong.push(`no name: ${e.outerHTML}`);
     }
+    for (const figure of document.querySelector("main").innerText.match(/(?<!\S)\$?-0(?!\S)|NaN/g) || []) wrong.push(`no figure: ${figure}`);
     for (const e of document.querySelectorAll("th")) if (!e.scope) wrong.push(`no scope: ${e.innerText}`);
     return wrong;
   });
@@ -128,6 +129,8 @@ const look = async (name, path) => {
   // Not `innerWidth`: a page that is too wide is shown smaller.
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - 390);
   check(wide <= 0, `${name}: ${wide} pixels too wide for a phone`);
+  const hidden = await page.evaluate(() => [...document.querySelectorAll("nav a")].filter((a) => a.getBoundingClientRect().right > 390).map((a) => a.innerText));
+  check(!hidden.length, `${name}: outside of a phone: ${hidden}`);
   await shoot(`${name}-phone`);
   await page.setViewport({ width: 1280, height: 860 });
   await page.reload({ waitUntil: "load" });

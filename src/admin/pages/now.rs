@@ -16,7 +16,11 @@ pub(super) fn show(known: &mut dyn Known, unix_s: u64, now: Instant) -> Markup {
     let today = today(known, unix_s);
     let last = known.audit(Question::Page(Box::default(), None, LAST));
     let streams = live.iter().filter(|v| v.phase == Phase::Streaming).count();
-    let rate: f64 = live.iter().filter_map(rate_now).sum();
+    // An empty sum of floats is -0.
+    let rate = live
+        .iter()
+        .filter_map(rate_now)
+        .fold(0.0, |sum, rate| sum + rate);
     html! {
         div.title { h1 { "Now" } p.soft { "What is under way, refreshed every two seconds." } }
         div data-refresh="2" {

@@ -18,7 +18,7 @@ pub(super) fn show(row: &Row) -> Markup {
     html! {
         figure {
             svg.plain viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(said(row)) font-size="12" {
-                (lane(0, "exchange", &units::millis(row.took_ms), x(0), x(all), "k6"))
+                (lane(0, "exchange", &units::millis(row.took_ms), x(0), x(row.took_ms), "k6"))
                 @for (i, tried) in tries.iter().enumerate() {
                     (lane(i + 1, &format!("{}/{}", tried.provider, tried.model), &units::millis(tried.took_ms), x(tried.began_ms), x(tried.began_ms + tried.took_ms),
                         if tried.error.is_empty() { "k0" } else { "span-bad" }))
