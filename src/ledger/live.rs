@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Events that came within less, as a first read may bring many, make no rate: microseconds.
+const RATE_SPAN_US: u64 = 200_000;
+
 /// How far an exchange is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
@@ -95,7 +98,7 @@ pub struct View {
     /// Bytes that the client was sent.
     pub bytes: u64,
     /// Events a second from the first to the last. Most providers send a token in each, so it is
-    /// a fair estimate of tokens a second; `None` before the second event.
+    /// a fair estimate of tokens a second; `None` where they are too close together for one.
     pub rate: Option<f64>,
 }
 
@@ -187,7 +190,7 @@ impl Stream {
         let age = now.saturating_duration_since(self.began);
         let (first, last) = (load(&self.first_us), load(&self.last_us));
         let events = load(&self.events);
-        let spoke = last > first && events > 1;
+        let spoke = last.saturating_sub(first) >= RATE_SPAN_US;
         let phases = [Phase::Connecting, Phase::Waiting, Phase::Streaming];
         let phase = usize::from(self.phase.load(Ordering::Relaxed));
         View {

@@ -26,6 +26,8 @@ fn an_exchange_is_seen_while_it_lasts() {
     entry.told(1, at(100));
     entry.sent(30);
     assert_eq!((first(150).rate, first(150).bytes), (None, 30));
+    entry.told(7, at(299));
+    assert_eq!(first(300).rate, None);
     entry.told(11, at(600));
     let view = first(1000);
     assert_eq!((view.phase, view.events), (Phase::Streaming, 11));
