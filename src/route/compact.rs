@@ -49,7 +49,7 @@ fn passed(order: &Order<'_>, profile: &Profile, path: &str) -> Prepared {
     let body = rewritten(order, order.request, order.body, profile, &mut diagnostics);
     Prepared {
         request: upstream::request(order, path, false, &body),
-        mode: Mode::Pass(Box::new(Tap::responses()), None),
+        mode: Mode::Pass(Box::new(Tap::responses())),
         streaming: false,
         diagnostics,
     }

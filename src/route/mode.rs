@@ -1,12 +1,11 @@
 //! How the provider's answer becomes the client's.
 
 use crate::error::Error;
-use crate::json::Tape;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
+use crate::translate::reverse;
 use crate::translate::stream::{Compactor, Progress, Sink, Translator, UpstreamEnd, Usage};
-use crate::translate::{reverse, usage};
 use std::borrow::Cow;
 
 /// How the answer's body becomes the client's.
@@ -15,8 +14,8 @@ pub(super) enum Mode {
     Compact(Box<Compactor>, Sink),
     /// A stream of the client's own dialect becomes the one object that it asked for.
     Fold(Box<Fold>),
-    /// Untouched, with a tap; with the usage of a whole object.
-    Pass(Box<Tap>, Option<Usage>),
+    /// Untouched, with a tap.
+    Pass(Box<Tap>),
     /// A chat answer becomes a response.
     Translate(Box<Translator>, Sink),
     /// A response becomes a chat answer.
@@ -29,7 +28,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.feed(bytes, out).map(|p| p == Progress::Terminal),
             Mode::Fold(fold) => fold.feed(bytes, out),
-            Mode::Pass(tap, _) => tap.feed(bytes, out).map(|()| false),
+            Mode::Pass(tap) => tap.feed(bytes, out).map(|()| false),
             Mode::Translate(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
             Mode::Reverse(t, _) => t.feed(bytes, out).map(|p| p == Progress::Terminal),
         }
@@ -43,7 +42,7 @@ impl Mode {
                 fold.feed_object(body, out);
                 Ok(true)
             }
-            Mode::Pass(..) => Ok(true),
+            Mode::Pass(_) => Ok(true),
             Mode::Translate(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
             Mode::Reverse(t, _) => t.feed_object(body, out).map(|p| p == Progress::Terminal),
         }
@@ -54,7 +53,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.finish(end, out),
             Mode::Fold(fold) => fold.finish(end, out),
-            Mode::Pass(tap, _) => tap.finish(end, out),
+            Mode::Pass(tap) => tap.finish(end, out),
             Mode::Translate(t, _) => t.finish(end, out),
             Mode::Reverse(t, _) => t.finish(end, out),
         }
@@ -65,7 +64,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.commit(out),
             Mode::Fold(_) => {}
-            Mode::Pass(tap, _) => tap.commit(out),
+            Mode::Pass(tap) => tap.commit(out),
             Mode::Translate(t, _) => t.commit(out),
             Mode::Reverse(t, _) => t.commit(out),
         }
@@ -75,7 +74,7 @@ impl Mode {
     pub fn keepalive(&mut self, out: &mut Vec<u8>) {
         match self {
             Mode::Compact(c, _) => c.keepalive(out),
-            Mode::Fold(_) | Mode::Pass(..) => {}
+            Mode::Fold(_) | Mode::Pass(_) => {}
             Mode::Translate(t, _) => t.keepalive(out),
             Mode::Reverse(t, _) => t.keepalive(out),
         }
@@ -85,26 +84,21 @@ impl Mode {
     pub fn set_now(&mut self, unix_s: u64) {
         match self {
             Mode::Compact(c, _) => c.set_now(unix_s),
-            Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => {}
+            Mode::Fold(_) | Mode::Pass(_) | Mode::Reverse(..) => {}
             Mode::Translate(t, _) => t.set_now(unix_s),
         }
     }
 
-    /// Notes what a whole object that is passed through cost.
+    /// Notes what a whole object that is passed through says of itself.
     pub fn look_at_object(&mut self, body: &[u8]) {
-        if let Mode::Pass(_, cost) = self {
-            let mut tape = Tape::new();
-            let object = tape.parse(body).ok();
-            *cost = object.and_then(|o| match o.get("choices") {
-                Some(_) => usage::of_chunk(o),
-                None => usage::of_response(o),
-            });
+        if let Mode::Pass(tap) = self {
+            tap.look_at_object(body);
         }
     }
 
     /// Whether the answer goes through untouched.
     pub fn passes(&self) -> bool {
-        matches!(self, Mode::Pass(..))
+        matches!(self, Mode::Pass(_))
     }
 
     /// Whether the client gets a stream that is made here.
@@ -133,7 +127,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.finishing(),
             Mode::Fold(_) => false,
-            Mode::Pass(tap, _) => tap.holds(),
+            Mode::Pass(tap) => tap.holds(),
             Mode::Translate(t, _) => t.finishing(),
             Mode::Reverse(t, _) => t.finishing(),
         }
@@ -144,7 +138,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.status().unwrap_or("open"),
             Mode::Fold(fold) => fold.status().unwrap_or("open"),
-            Mode::Pass(tap, _) => tap.status().unwrap_or("passed"),
+            Mode::Pass(tap) => tap.status().unwrap_or("passed"),
             Mode::Translate(t, _) => t.status().unwrap_or("open"),
             Mode::Reverse(t, _) => t.status().unwrap_or("open"),
         }
@@ -153,17 +147,22 @@ impl Mode {
     /// Why the model stopped, in the provider's word; empty where that is not known.
     pub fn stop(&self) -> &str {
         match self {
+            Mode::Compact(c, _) => c.stop(),
+            Mode::Fold(fold) => &fold.ending().stop,
+            Mode::Pass(tap) => tap.stop(),
             Mode::Translate(t, _) => t.stop(),
-            _ => "",
+            Mode::Reverse(t, _) => &t.ending().stop,
         }
     }
 
     /// The model that the answer names; empty where that is not known.
     pub fn served(&self) -> Cow<'_, str> {
         match self {
-            Mode::Pass(tap, _) => tap.served(),
+            Mode::Compact(c, _) => Cow::Borrowed(c.served()),
+            Mode::Fold(fold) => Cow::Borrowed(&fold.ending().served),
+            Mode::Pass(tap) => tap.served(),
             Mode::Translate(t, _) => Cow::Borrowed(t.served()),
-            _ => Cow::Borrowed(""),
+            Mode::Reverse(t, _) => Cow::Borrowed(&t.ending().served),
         }
     }
 
@@ -171,7 +170,7 @@ impl Mode {
     pub fn response(&self) -> Option<(&[u8], &[u8])> {
         match self {
             Mode::Compact(c, _) => c.response(),
-            Mode::Pass(tap, _) => tap.response(),
+            Mode::Pass(tap) => tap.response(),
             Mode::Translate(t, _) => t.response(),
             Mode::Fold(_) | Mode::Reverse(..) => None,
         }
@@ -181,7 +180,7 @@ impl Mode {
     pub fn take_held(&mut self) -> Option<Vec<u8>> {
         match self {
             Mode::Compact(c, _) => c.take_held(),
-            Mode::Pass(tap, _) => tap.take_held(),
+            Mode::Pass(tap) => tap.take_held(),
             Mode::Translate(t, _) => t.take_held(),
             Mode::Fold(_) | Mode::Reverse(..) => None,
         }
@@ -189,7 +188,7 @@ impl Mode {
 
     /// Says what was held back where it holds no response object.
     pub fn say_rest(&mut self, out: &mut Vec<u8>) {
-        if let Mode::Pass(tap, _) = self {
+        if let Mode::Pass(tap) = self {
             tap.say_end(false, out);
         }
     }
@@ -199,7 +198,7 @@ impl Mode {
     pub fn say_end(&mut self, response: &[u8], kept: bool, out: &mut Vec<u8>) {
         match self {
             Mode::Compact(c, _) => c.say_end(response, out),
-            Mode::Pass(tap, _) => tap.say_end(!kept, out),
+            Mode::Pass(tap) => tap.say_end(!kept, out),
             Mode::Translate(t, _) => t.say_end(response, out),
             Mode::Fold(_) | Mode::Reverse(..) => {}
         }
@@ -210,7 +209,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.events(),
             Mode::Fold(_) => 0,
-            Mode::Pass(tap, _) => tap.events(),
+            Mode::Pass(tap) => tap.events(),
             Mode::Translate(t, _) => t.events(),
             Mode::Reverse(t, _) => t.events(),
         }
@@ -221,7 +220,7 @@ impl Mode {
         match self {
             Mode::Compact(c, _) => c.usage(),
             Mode::Fold(fold) => fold.usage(),
-            Mode::Pass(tap, cost) => tap.usage().or(*cost),
+            Mode::Pass(tap) => tap.usage(),
             Mode::Translate(t, _) => t.usage(),
             Mode::Reverse(t, _) => t.usage(),
         }
@@ -230,7 +229,7 @@ impl Mode {
     /// What of the answer was dropped.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Mode::Compact(..) | Mode::Fold(_) | Mode::Pass(..) | Mode::Reverse(..) => &[],
+            Mode::Compact(..) | Mode::Fold(_) | Mode::Pass(_) | Mode::Reverse(..) => &[],
             Mode::Translate(t, _) => t.diagnostics(),
         }
     }

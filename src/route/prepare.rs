@@ -165,7 +165,7 @@ fn responses_passed(order: &Order<'_>) -> Prepared {
                 } else {
                     tap
                 };
-                Mode::Pass(Box::new(tap), None)
+                Mode::Pass(Box::new(tap))
             }
         },
         streaming,
@@ -179,7 +179,7 @@ fn chat_passed(order: &Order<'_>) -> Prepared {
     let streaming = wants_stream(order.request);
     Prepared {
         request: upstream::request(order, "/chat/completions", streaming, &body),
-        mode: Mode::Pass(Box::new(Tap::chat()), None),
+        mode: Mode::Pass(Box::new(Tap::chat())),
         streaming,
         diagnostics: Vec::new(),
     }

@@ -1,9 +1,10 @@
 //! What is noted of an exchange.
 
-use super::exchange_tests::{ASK, Peer, SSE};
+use super::exchange_tests::{ASK, Peer, SSE, post};
 use super::machine::{Machine, Note};
-use crate::config;
+use crate::config::{self, Snapshot};
 use crate::ledger::record::Record;
+use crate::provider::Profile;
 use std::time::Duration;
 
 fn taken(peer: &mut Peer) -> Box<Record> {
@@ -67,6 +68,80 @@ fn an_answer_is_noted_with_its_times_sizes_tokens_and_cost() {
     assert_eq!(only.took, record.took);
     // 600 × 1.32 + 400 × 0.044 + 10 × 3.96 dollars for a million.
     assert_eq!(record.cost_nanos, Some(849_200));
+}
+
+#[test]
+fn every_way_to_an_answer_notes_why_it_stopped_and_who_gave_it() {
+    const CHAT: &str = r#"{"model":"m-2","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"length"}]}"#;
+    const CHUNK: &str = r#"data: {"model":"m-2","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"length"}]}
+
+data: [DONE]
+
+"#;
+    const RESPONSE: &str = r#"{"id":"resp_1","object":"response","model":"m-2","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"a"}]}]}"#;
+    let event = format!("data: {{\"type\":\"response.incomplete\",\"response\":{RESPONSE}}}\n\n");
+    let responses = "wire = 'responses'";
+    let folding = "wire = 'responses'\nstream_only = true";
+    for (profile, path, streamed, answer, stop) in [
+        ("", "/v1/responses", true, CHUNK, "length"),
+        ("", "/v1/responses", false, CHAT, "length"),
+        ("", "/v1/chat/completions", true, CHUNK, "length"),
+        ("", "/v1/chat/completions", false, CHAT, "length"),
+        (
+            responses,
+            "/v1/responses",
+            true,
+            &event,
+            "max_output_tokens",
+        ),
+        (
+            responses,
+            "/v1/responses",
+            false,
+            RESPONSE,
+            "max_output_tokens",
+        ),
+        (folding, "/v1/responses", false, &event, "max_output_tokens"),
+        (
+            responses,
+            "/v1/chat/completions",
+            true,
+            &event,
+            "max_output_tokens",
+        ),
+        (
+            responses,
+            "/v1/chat/completions",
+            false,
+            RESPONSE,
+            "max_output_tokens",
+        ),
+    ] {
+        let profile = format!("key_optional = true\n{profile}");
+        let profile = Profile::parse("mock", &profile).unwrap();
+        let snapshot = Snapshot::single(profile, "http://127.0.0.1:9/v1");
+        let said = match path {
+            "/v1/responses" => r#""input":"hi""#,
+            _ => r#""messages":[{"role":"user","content":"hi"}]"#,
+        };
+        let body = format!(r#"{{"model":"m","stream":{streamed},{said}}}"#);
+        let mut peer = Peer::with(snapshot, &post(path, body.len()), body.as_bytes());
+        peer.connected();
+        let media = match answer.starts_with("data") {
+            true => "text/event-stream",
+            false => "application/json",
+        };
+        let length = answer.len();
+        peer.bytes(&format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{answer}"
+        ));
+        let record = taken(&mut peer);
+        assert_eq!(
+            (&*record.stop, &*record.served),
+            (stop, "m-2"),
+            "{path} {streamed} {answer}: {record:?}"
+        );
+    }
 }
 
 #[test]

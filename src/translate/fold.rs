@@ -4,6 +4,7 @@
 //! leaves it to the events before), the items stand in it that `response.output_item.done` told,
 //! in order of `output_index`; of whatever kind they are, byte for byte.
 
+use super::ending::Ending;
 use super::reverse::stream::failure;
 use super::stream::{UpstreamEnd, Usage};
 use super::usage;
@@ -21,6 +22,7 @@ pub struct Fold {
     /// Bytes of all items.
     kept: usize,
     usage: Option<Usage>,
+    ending: Ending,
     status: Option<&'static str>,
 }
 
@@ -56,7 +58,10 @@ impl Fold {
     /// Takes a whole object, which came instead of a stream.
     pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) {
         let mut tape = Tape::new();
-        self.usage = tape.parse(body).ok().and_then(usage::of_response);
+        if let Ok(response) = tape.parse(body) {
+            self.usage = usage::of_response(response);
+            self.ending = Ending::of_response(response, None);
+        }
         self.status = Some("completed");
         out.extend_from_slice(body);
     }
@@ -64,6 +69,11 @@ impl Fold {
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// What the answer said of itself at its end.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// `completed`, `incomplete` or `failed`, once over.
@@ -147,6 +157,7 @@ impl Fold {
             ));
         };
         self.usage = usage::of_response(response);
+        self.ending = Ending::of_response(response, Some(status));
         self.status = Some(status);
         let listed = response.present("output");
         if listed.is_some_and(|o| o.items().next().is_some()) {

@@ -11,6 +11,7 @@ pub mod diagnostic;
 #[cfg(test)]
 mod dialect_tests;
 mod effort;
+pub mod ending;
 mod fields;
 pub mod fold;
 mod held;

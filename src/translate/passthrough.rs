@@ -1,6 +1,7 @@
 //! A Responses stream passed through byte for byte, with a tap that knows whether it ended as it
 //! must and what it cost.
 
+use super::ending::Ending;
 use super::held::Held;
 use super::stream::{UpstreamEnd, Usage};
 use super::usage;
@@ -30,6 +31,7 @@ pub struct Tap {
     events: u64,
     output: Vec<u8>,
     usage: Option<Usage>,
+    ending: Ending,
     status: Option<&'static str>,
     /// Chat streams have other frames; they are let through and only their end is looked at.
     chat: bool,
@@ -52,6 +54,7 @@ impl Tap {
             sequence: None,
             output: Vec::new(),
             usage: None,
+            ending: Ending::default(),
             status: None,
             chat: false,
             events: 0,
@@ -173,9 +176,35 @@ impl Tap {
         self.events
     }
 
-    /// The model that the response names.
+    /// The model that the answer names.
     pub fn served(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.model)
+        match self.ending.served.is_empty() {
+            true => String::from_utf8_lossy(&self.model),
+            false => Cow::Borrowed(&self.ending.served),
+        }
+    }
+
+    /// Why the model stopped, once the provider said so.
+    pub fn stop(&self) -> &str {
+        &self.ending.stop
+    }
+
+    /// Notes what a whole object that came instead of a stream says of itself.
+    pub fn look_at_object(&mut self, body: &[u8]) {
+        let mut tape = std::mem::take(&mut self.tape);
+        match tape.parse(body) {
+            Ok(object) if object.get("choices").is_some() => {
+                self.usage = usage::of_chunk(object);
+                self.ending = Ending::of_chat(object).unwrap_or_default();
+            }
+            Ok(object) => {
+                self.usage = usage::of_response(object);
+                self.ending = Ending::of_response(object, None);
+            }
+            // It is the client's to wonder about.
+            Err(_) => {}
+        }
+        self.tape = tape;
     }
 
     /// Token counts, once the provider gave them.
@@ -330,6 +359,7 @@ impl Tap {
             _ => return,
         };
         self.usage = usage::of_response(response);
+        self.ending = Ending::of_response(response, self.status);
     }
 
     /// Whether a Responses event is output, or an error instead of it.
@@ -363,6 +393,9 @@ impl Tap {
             self.status = Some("failed");
         }
         self.usage = usage::of_chunk(chunk).or(self.usage);
+        if let Some(ending) = Ending::of_chat(chunk) {
+            self.ending = ending;
+        }
     }
 }
 

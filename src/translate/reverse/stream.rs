@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::json::{Kind, Tape};
 use crate::limits;
 use crate::sse::{FeedError, Frames};
+use crate::translate::ending::Ending;
 pub use crate::translate::stream::{Progress, Sink, UpstreamEnd, Usage};
 use emit::Emitter;
 use items::Item;
@@ -72,6 +73,7 @@ pub struct Translator {
     seal: Option<(SealKey, String)>,
     seed: [u8; 32],
     usage: Option<Usage>,
+    ending: Ending,
     status: Option<&'static str>,
 }
 
@@ -103,6 +105,7 @@ impl Translator {
             seal: plan.seal,
             seed: plan.seed,
             usage: None,
+            ending: Ending::default(),
             status: None,
         }
     }
@@ -173,6 +176,11 @@ impl Translator {
     /// Token counts, once the provider gave them.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// What the answer said of itself at its end.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// `completed`, `incomplete` or `failed`, once over.

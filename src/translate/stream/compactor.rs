@@ -159,6 +159,22 @@ impl Compactor {
         }
     }
 
+    /// Why the model stopped, once the provider said so.
+    pub fn stop(&self) -> &str {
+        match &self.reader {
+            Reader::Chat(t) => t.stop(),
+            Reader::Responses(fold) => &fold.ending().stop,
+        }
+    }
+
+    /// The model that the answer names.
+    pub fn served(&self) -> &str {
+        match &self.reader {
+            Reader::Chat(t) => t.served(),
+            Reader::Responses(fold) => &fold.ending().served,
+        }
+    }
+
     /// The id of the response and its items, comma separated, once it has ended well.
     pub fn response(&self) -> Option<(&[u8], &[u8])> {
         let id = self.emitter.plan.response_id.as_bytes();

@@ -4,6 +4,7 @@ use super::items::{Item, ItemKind, Thought, find, slot};
 use super::{State, Translator, failure};
 use crate::error::Error;
 use crate::json::{Kind, Str, Value, write};
+use crate::translate::ending::Ending;
 use crate::translate::reverse::{FORMAT_RAW, FORMAT_SEALED, SEALED_FOR};
 use crate::translate::seal;
 use crate::translate::usage;
@@ -335,6 +336,7 @@ impl Translator {
         self.usage = usage::of_response(response)
             .filter(|_| counted)
             .or(self.usage);
+        self.ending = Ending::of_response(response, status);
         let inside = response.str("status").map(|s| s.text());
         let end = match status.or(inside.as_deref()) {
             Some("failed") => return Err(failure::of_response(response)),
