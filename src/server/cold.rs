@@ -1,7 +1,7 @@
-//! Memory that only the program's start needs.
+//! Memory that only the program's start needs, and each reading of the configuration.
 //!
-//! Reading the configuration, the certificates and the table of relocations goes through most of
-//! the program once. Its pages, and those that the kernel maps around them, then stay in the
+//! That goes through most of the program and its libraries once, and so do the certificates and the
+//! tables of relocations. The pages, and those that the kernel maps around them, then stay in the
 //! process without being used again. Given back they cost nothing, and what serving needs of them
 //! comes back from the page cache with its first use. `tests/it` holds an idle process against a
 //! limit.
@@ -10,13 +10,13 @@ use std::ffi::{c_int, c_void};
 
 /// Gives the pages back to the kernel, which would read them from the file again.
 pub(super) fn forget() {
-    // SAFETY: `of_program` is called on this thread with what the loader knows of each object, and
+    // SAFETY: `of_object` is called on this thread with what the loader knows of each object, and
     // takes no argument.
-    unsafe { libc::dl_iterate_phdr(Some(of_program), std::ptr::null_mut()) };
+    unsafe { libc::dl_iterate_phdr(Some(of_object), std::ptr::null_mut()) };
 }
 
-/// The first object is the program; not 0 ends the walk.
-unsafe extern "C" fn of_program(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+/// The program is one, each library another; 0 goes on to the next.
+unsafe extern "C" fn of_object(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     // SAFETY: the loader gives a valid object, whose headers it has counted.
     let (base, headers) = unsafe {
         let info = &*info;
@@ -35,10 +35,10 @@ unsafe extern "C" fn of_program(info: *mut libc::dl_phdr_info, _: usize, _: *mut
         let begin = at.next_multiple_of(page);
         let end = (at + header.p_memsz as usize) / page * page;
         if begin < end {
-            // SAFETY: the range lies in a mapping of the program's file that nothing writes, so
-            // what is read or run there later is what was there before.
+            // SAFETY: the range lies in a mapping of the object's file that nothing writes, so what
+            // is read or run there later is what was there before.
             unsafe { libc::madvise(begin as *mut c_void, end - begin, libc::MADV_DONTNEED) };
         }
     }
-    1
+    0
 }

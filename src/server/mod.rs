@@ -282,7 +282,6 @@ impl Server {
             false => DriverKind::IoUring,
             true => DriverKind::Epoll,
         });
-        cold::forget();
         Ok(Server {
             settings,
             reload: options.reload,
@@ -407,6 +406,7 @@ impl Server {
         };
         self.notify.ready(&said);
         self.journal.info(|| said);
+        cold::forget();
         result
     }
 
@@ -461,6 +461,7 @@ impl Server {
         let (mut lost, mut handed_over) = (false, false);
         let next_beat = |notify: &Notify| notify.beat().map(|beat| Instant::now() + beat);
         let mut due = next_beat(&self.notify);
+        cold::forget();
         loop {
             let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             match events.recv_timeout(left.unwrap_or(Duration::MAX)) {
