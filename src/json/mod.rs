@@ -4,6 +4,7 @@
 
 mod block;
 mod content;
+mod lent;
 mod names;
 mod pull;
 mod run;
@@ -14,6 +15,7 @@ mod value;
 pub mod write;
 
 pub use content::Content;
+pub use lent::with_tape;
 pub use names::{Members, Names};
 pub use pull::Pull;
 pub use scan::{JsonError, Kind, Tape};

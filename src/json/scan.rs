@@ -139,8 +139,13 @@ pub struct Tape {
 
 impl Tape {
     /// An empty tape.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Tape { nodes: Vec::new() }
+    }
+
+    /// How many nodes it has room for.
+    pub fn nodes(&self) -> usize {
+        self.nodes.capacity()
     }
 
     /// An empty tape that will not have to grow for a small document of `len` bytes.

@@ -558,6 +558,8 @@ impl Machine for Exchange {
             Input::Stored(reply) => self.stored(reply, now),
             Input::RequestSent => {
                 self.phase = Phase::Answering;
+                // There may be nothing to do for long.
+                self.pending.shrink_to_fit();
                 self.step(now, |attempt, out| attempt.sent(now, out));
             }
             Input::UpstreamBytes(bytes) => self.upstream_bytes(bytes, now),

@@ -49,7 +49,11 @@ pub(super) fn serve(
                     if !["GET", "HEAD"].contains(&head.method.as_str()) {
                         worker.room().await;
                     }
-                    let mut exchange = begin(&worker, *head);
+                    let mut exchange = {
+                        // The box is not kept for as long as the exchange lasts.
+                        let boxed = head;
+                        begin(&worker, *boxed)
+                    };
                     exchange.came_from(peer);
                     let mut keep_alive = relay::run(&worker, &mut client, exchange.as_mut()).await;
                     if let Some(mut conversation) = exchange.into_conversation() {

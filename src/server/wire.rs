@@ -19,10 +19,41 @@ use std::task::{Context, Poll, ready};
 /// A boxed future of a worker.
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// The memory of a read grows with what comes: a stream that waits for its provider needs a
-/// little, one that runs flat out a lot.
-const READ_BYTES_MIN: usize = 2 * 1024;
+/// The memory of a read grows and shrinks with what comes: a stream that waits for its provider
+/// needs a little, one that runs flat out a lot.
+const READ_BYTES_MIN: usize = 512;
+const READ_BYTES_FIRST: usize = 2 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// So many reads in a row that half of the memory would have been enough for make it half.
+const READS_SMALL: u8 = 8;
+
+/// How large the next read is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Size {
+    bytes: usize,
+    /// Reads in a row that were small.
+    small: u8,
+}
+
+impl Size {
+    const FIRST: Size = Size {
+        bytes: READ_BYTES_FIRST,
+        small: 0,
+    };
+
+    /// After a read of so many bytes; `full`: there was room for no more.
+    fn after(self, count: usize, full: bool) -> Size {
+        let Size { bytes, small } = self;
+        let (bytes, small) = match count {
+            _ if full => ((bytes * 4).min(READ_BYTES_MAX), 0),
+            _ if count < bytes / 8 && bytes > READ_BYTES_FIRST => (bytes / 2, 0),
+            _ if count > bytes / 2 => (bytes, 0),
+            _ if small < READS_SMALL => (bytes, small + 1),
+            _ => ((bytes / 2).max(READ_BYTES_MIN), 0),
+        };
+        Size { bytes, small }
+    }
+}
 
 /// What is handed between a [`Reader`] and its task.
 enum Slot {
@@ -53,8 +84,7 @@ pub(super) struct Reader {
     task: Local<()>,
     /// `None` while a read is pending.
     buffer: Option<Vec<u8>>,
-    /// The size of the next read.
-    size: usize,
+    size: Size,
     watching: Watching,
     control: Control,
 }
@@ -66,7 +96,7 @@ impl Reader {
             task: Box::pin(read_when_wanted(half, slot.clone())),
             slot,
             buffer: Some(Vec::new()),
-            size: READ_BYTES_MIN,
+            size: Size::FIRST,
             watching: Watching::No,
             control,
         }
@@ -81,8 +111,8 @@ impl Reader {
             }
         }
         if let Some(mut buffer) = self.buffer.take() {
-            if buffer.capacity() < self.size || buffer.capacity() > 4 * self.size {
-                buffer = Vec::with_capacity(self.size);
+            if buffer.capacity() != self.size.bytes {
+                buffer = Vec::with_capacity(self.size.bytes);
             }
             *self.slot.borrow_mut() = Slot::Want(buffer);
         }
@@ -91,11 +121,8 @@ impl Reader {
         let mut slot = self.slot.borrow_mut();
         match std::mem::replace(&mut *slot, Slot::Empty) {
             Slot::Done(result, buffer) => {
-                self.size = match buffer.len() {
-                    full if full == buffer.capacity() => (self.size * 4).min(READ_BYTES_MAX),
-                    part if part < self.size / 8 => (self.size / 2).max(READ_BYTES_MIN),
-                    _ => self.size,
-                };
+                let full = buffer.len() == buffer.capacity();
+                self.size = self.size.after(buffer.len(), full);
                 self.buffer = Some(buffer);
                 Poll::Ready(result)
             }
@@ -125,7 +152,7 @@ impl Reader {
     /// Reads what is there already, without a turn of the ring. `None` if there is nothing, or it
     /// has to be found out in the usual way.
     fn read_now(&mut self) -> Option<io::Result<usize>> {
-        let mut buffer = Vec::with_capacity(self.size);
+        let mut buffer = Vec::with_capacity(self.size.bytes);
         let count = self.control.receive(&mut buffer)?;
         self.buffer = Some(buffer);
         Some(Ok(count))
@@ -134,7 +161,7 @@ impl Reader {
     /// The next read needs no more memory than one for a few bytes; `for_long`: none at all
     /// before there is something to read, for the price of one more operation.
     pub(super) fn expect_little(&mut self, for_long: bool) {
-        self.size = READ_BYTES_MIN;
+        self.size.bytes = self.size.bytes.min(READ_BYTES_FIRST);
         if for_long && self.watching == Watching::No {
             self.watching = Watching::Next;
         }
@@ -286,4 +313,33 @@ pub(super) fn split(stream: TcpStream) -> (Reader, Writer, Control) {
     };
     let (read, write) = stream.into_split();
     (Reader::new(read, control), write, control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size after reads of so many bytes from a peer that sends no more at once.
+    fn after(size: Size, counts: impl IntoIterator<Item = usize>) -> Size {
+        counts.into_iter().fold(size, |size, count| {
+            let count = count.min(size.bytes);
+            size.after(count, count == size.bytes)
+        })
+    }
+
+    #[test]
+    fn it_grows_at_once_and_shrinks_when_little_comes_for_long() {
+        let flat_out = after(Size::FIRST, [READ_BYTES_MAX; 3]);
+        assert_eq!(flat_out.bytes, READ_BYTES_MAX);
+        assert_eq!(after(flat_out, [READ_BYTES_MAX]), flat_out);
+        let paced = after(flat_out, [300; 40]);
+        assert_eq!(paced.bytes, 512);
+        assert_eq!(after(paced, [300; 40]).bytes, 512);
+        assert_eq!(after(paced, [1; 40]).bytes, READ_BYTES_MIN);
+        // Two events at once now and then.
+        let mixed = after(paced, [300, 600]);
+        assert_eq!(mixed.bytes, 2048);
+        let often = [900, 300, 300, 300].into_iter().cycle();
+        assert_eq!(after(mixed, often.take(100)).bytes, 1024);
+    }
 }

@@ -164,7 +164,9 @@ impl Worker {
     /// for one.
     pub(super) async fn room(&self) {
         while self.audit.holds_back() && !self.is_draining() {
-            monoio::time::sleep(limits::AUDIT_ROOM_EVERY).await;
+            // On the heap for as long as it takes: a timer of the runtime is large, and every
+            // connection would have a place for one.
+            Box::pin(monoio::time::sleep(limits::AUDIT_ROOM_EVERY)).await;
         }
     }
 

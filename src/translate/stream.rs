@@ -18,7 +18,7 @@ mod view;
 use crate::auth::secret::SealKey;
 use crate::chat;
 use crate::error::{Error, Kind, Source};
-use crate::json::Tape;
+use crate::json::{Tape, with_tape};
 pub use crate::ledger::usage::Usage;
 use crate::provider::Profile;
 use crate::responses::tool::ToolTable;
@@ -132,7 +132,6 @@ pub enum UpstreamEnd {
 pub struct Translator {
     emitter: Emitter,
     frames: Frames,
-    tape: Tape,
     state: State,
     open: Open,
     calls: Calls,
@@ -213,7 +212,6 @@ impl Translator {
         Translator {
             emitter: Emitter::new(plan),
             frames: Frames::new(),
-            tape: Tape::new(),
             state: State::Silent,
             open: Open::None,
             calls: Calls::default(),
@@ -342,8 +340,7 @@ impl Translator {
         if data == b"[DONE]" {
             return self.conclude(out);
         }
-        let mut tape = std::mem::take(&mut self.tape);
-        let result = match tape.parse(data) {
+        with_tape(|tape| match tape.parse(data) {
             Err(_) if self.emitter.plan.rules.lenient_sse => Ok(()),
             Err(_) => {
                 let message = "The provider sent an event that is not JSON.";
@@ -360,9 +357,7 @@ impl Translator {
                     result
                 }
             },
-        };
-        self.tape = tape;
-        result
+        })
     }
 
     /// Takes a whole `chat.completion` object instead of a stream.

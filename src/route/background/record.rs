@@ -1,7 +1,7 @@
 //! The events of a background response: those of its exchange under its own name and numbers.
 
 use crate::error::{Error, Kind, Source};
-use crate::json::{Kind as JsonKind, Tape, Value, write};
+use crate::json::{Kind as JsonKind, Tape, Value, with_tape, write};
 use crate::ledger::stored::{Event, Status, Stored};
 use crate::responses::object;
 
@@ -13,7 +13,6 @@ pub(super) struct Record {
     response: Vec<u8>,
     /// Events are kept, so that they can be replayed.
     streamed: bool,
-    tape: Tape,
     number: u64,
     events: Vec<Event>,
     bytes: usize,
@@ -32,7 +31,6 @@ impl Record {
             created_at,
             response: queued.response.clone(),
             streamed: queued.streamed,
-            tape: Tape::new(),
             number: 0,
             events: Vec::new(),
             bytes: 0,
@@ -104,14 +102,14 @@ impl Record {
     }
 
     fn event(&mut self, event: &[u8]) {
-        let mut tape = std::mem::take(&mut self.tape);
-        // Only a provider's own events may be no JSON; to clients they say nothing.
-        if let Ok(event) = tape.parse(event)
-            && self.end.is_none()
-        {
-            self.judge(event);
-        }
-        self.tape = tape;
+        with_tape(|tape| {
+            // Only a provider's own events may be no JSON; to clients they say nothing.
+            if let Ok(event) = tape.parse(event)
+                && self.end.is_none()
+            {
+                self.judge(event);
+            }
+        });
     }
 
     fn judge(&mut self, event: Value<'_>) {

@@ -93,6 +93,8 @@ impl Exchange {
         self.try_began = self.last;
         let passed = self.plan.take_passed().collect();
         let key = course.key.map_or(0, |place| place + 1);
+        // Most have one.
+        self.record.tries.reserve_exact(1);
         self.record.tries.push(Try {
             provider: course.target.provider.name.clone(),
             model: course.target.model.clone(),

@@ -10,7 +10,7 @@ mod stop;
 
 use crate::auth::secret::SealKey;
 use crate::error::Error;
-use crate::json::{Kind, Tape};
+use crate::json::{Kind, Tape, with_tape};
 use crate::limits;
 use crate::sse::{FeedError, Frames};
 use crate::translate::ending::Ending;
@@ -59,7 +59,6 @@ pub struct Plan {
 pub struct Translator {
     emitter: Emitter,
     frames: Frames,
-    tape: Tape,
     state: State,
     items: Vec<Item>,
     stops: Stops,
@@ -93,7 +92,6 @@ impl Translator {
         Translator {
             emitter: Emitter::new(&plan),
             frames: Frames::new(),
-            tape: Tape::new(),
             state: State::Silent,
             items: Vec::new(),
             stops: Stops::new(plan.stop),
@@ -216,16 +214,13 @@ impl Translator {
         if data == b"[DONE]" {
             return Err(failure::truncated());
         }
-        let mut tape = std::mem::take(&mut self.tape);
-        let result = match tape.parse(data) {
+        with_tape(|tape| match tape.parse(data) {
             Err(_) => Err(failure::broken(
                 "The provider sent an event that is not JSON.",
             )),
             Ok(value) if value.kind() != Kind::Object => Ok(()),
             Ok(value) => self.event(event, value, out),
-        };
-        self.tape = tape;
-        result?;
+        })?;
         if self.state == State::Silent && self.emitter.has_begun() {
             self.state = State::Committed;
         }

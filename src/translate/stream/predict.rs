@@ -326,10 +326,13 @@ impl Translator {
         template.end = frame.len() - data_end;
         template.between.clear();
         // The next one to be learned here is of about the same length.
-        template.between.reserve(frame.len().next_power_of_two());
+        let about = frame.len().next_multiple_of(128);
+        template.between.reserve_exact(about);
         template.between.extend_from_slice(&frame[end..]);
         template.behind = template.between.len();
         template.between.extend_from_slice(&frame[..start]);
+        // Most streams have one or two.
+        predictor.templates.reserve_exact(1);
         predictor.templates.insert(0, template);
         predictor.vain += 1;
         if predictor.vain > VAIN_MAX {
