@@ -92,13 +92,13 @@ const fn limit(carry: Carry, fresh: u64, grown: u64) -> Limit {
 }
 
 /// Most bytes that a translator holds on the heap behind its first deltas, its plan apart.
-const TRANSLATOR_HEAP_MAX: i64 = 1408;
+const TRANSLATOR_HEAP_MAX: i64 = 960;
 /// Most bytes that an exchange holds on the heap then, the translator included. Most of it is
 /// what the response object repeats of the request, here Codex's tools and instructions.
 const EXCHANGE_HEAP_MAX: i64 = 17 * 1024;
 /// Most bytes of the machines themselves.
-const TRANSLATOR_SIZE_MAX: usize = 1144;
-const EXCHANGE_SIZE_MAX: usize = 1240;
+const TRANSLATOR_SIZE_MAX: usize = 1024;
+const EXCHANGE_SIZE_MAX: usize = 1024;
 
 /// Holds what was counted against the limits, all at once.
 fn judge(what: &str, measured: &[(Carry, u64, u64)]) {

@@ -48,7 +48,7 @@ pub(super) struct Job {
     /// Its place among those in the background.
     pub room: Room,
     /// What was taken for it of what its key may have.
-    pub lease: Option<Lease>,
+    pub lease: Option<Box<Lease>>,
 }
 
 /// What the store was asked and has not answered.

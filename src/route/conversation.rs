@@ -39,7 +39,7 @@ pub(super) struct Create {
     /// The response that it continues, whose items stand in the body already; escaped JSON text.
     pub previous: Option<Vec<u8>>,
     /// What was taken for it already of what its key may have.
-    pub lease: Option<Lease>,
+    pub lease: Option<Box<Lease>>,
 }
 
 /// A WebSocket behind its handshake, as a pure state machine.

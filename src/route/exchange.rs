@@ -38,7 +38,7 @@ use crate::config::{ClientKey, Origin, Snapshot};
 use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
-use crate::http::head::{BodyKind, RequestHead};
+use crate::http::head::{BodyKind, Headers, RequestHead};
 use crate::json::{Tape, Value};
 use crate::ledger::meter::Lease;
 use crate::ledger::peer::Peer;
@@ -111,12 +111,10 @@ pub struct Exchange {
     out: Vec<u8>,
     client_gone: bool,
     record: Box<Record>,
-    /// When the try upstream that is under way began.
-    try_began: Instant,
     /// Who asks; `None` where Strait asks for no key.
     key: Option<Arc<ClientKey>>,
     /// What the request has taken of what its key may have.
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
     /// What the client is shown of that.
     quota: Option<Arc<Shown>>,
 }
@@ -193,6 +191,7 @@ impl Exchange {
         Exchange {
             decoder: BodyDecoder::new(head.body),
             endpoint: Endpoint::Health,
+            plan: Plan::new(&snapshot, Vec::new()),
             snapshot,
             head,
             framing,
@@ -203,7 +202,6 @@ impl Exchange {
             phase: Phase::Body,
             body: Vec::new(),
             attempt: None,
-            plan: Plan::default(),
             failure: None,
             stale_retries: 0,
             login: Showing::default(),
@@ -214,7 +212,6 @@ impl Exchange {
             out: Vec::new(),
             client_gone: false,
             record,
-            try_began: now,
             key: None,
             lease: None,
             quota: None,
@@ -431,6 +428,8 @@ impl Exchange {
         let step = act(attempt, &mut self.out);
         if attempt.committed() && self.record.first_event.is_none() {
             self.record.first_event = Some(now.duration_since(self.started));
+            // Nobody else is asked, so none of it is told again.
+            self.head.headers = Headers::default();
             if attempt.status() != 0 {
                 self.plan.answered(now);
             }

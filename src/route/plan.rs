@@ -17,13 +17,13 @@
 mod blame;
 mod draw;
 
-use crate::config::{Retry, Snapshot, Target};
+use crate::config::{Snapshot, Target};
 use crate::error::Error;
-use crate::ledger::breaker::Policy;
 use crate::ledger::health::{Out, Outcome, Ticket};
 use crate::ledger::record::Passed;
 use crate::limits;
 use blame::Blame;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is tried: a target, with one of its keys.
@@ -46,10 +46,9 @@ pub(super) enum Then {
 }
 
 /// The plan for one request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
-    retry: Retry,
-    breaker: Policy,
+    snapshot: Arc<Snapshot>,
     /// Those to be tried, best first.
     targets: Vec<Target>,
     /// The one whose turn it is.
@@ -76,19 +75,27 @@ pub(super) struct Plan {
 
 impl Plan {
     /// A plan for `targets`, best first unless they have weights.
-    pub fn new(snapshot: &Snapshot, targets: Vec<Target>) -> Plan {
+    pub fn new(snapshot: &Arc<Snapshot>, targets: Vec<Target>) -> Plan {
         Plan {
-            retry: snapshot.retry,
-            breaker: snapshot.breaker,
+            snapshot: snapshot.clone(),
             targets,
-            ..Plan::default()
+            at: 0,
+            conversation: String::new(),
+            refused: Vec::new(),
+            failures: 0,
+            tries: 0,
+            began: None,
+            until: None,
+            under_way: None,
+            soonest_s: None,
+            passed: Vec::new(),
         }
     }
 
     /// Begins. `conversation` names the one that the request belongs to, and is only asked where
     /// something depends on it.
     pub fn begin(&mut self, conversation: impl FnOnce() -> String, now: Instant) -> Option<Course> {
-        self.until = Some(now + self.retry.deadline);
+        self.until = Some(now + self.snapshot.retry.deadline);
         let drawn = self.targets.len() > 1 && self.targets.iter().any(|t| t.weight.is_some());
         if drawn || self.targets.iter().any(|t| t.provider.keys.len() > 1) {
             self.conversation = conversation();
@@ -109,7 +116,7 @@ impl Plan {
             let keys = self.keys(target);
             if !keys.is_empty() || target.provider.keys.is_empty() {
                 let health = &target.provider.health;
-                match health.begin(&target.model, &keys, now, &self.breaker) {
+                match health.begin(&target.model, &keys, now, &self.snapshot.breaker) {
                     Ok((key, ticket)) => return Some(self.go(key, ticket, now)),
                     Err(out) => self.pass(out),
                 }
@@ -147,7 +154,7 @@ impl Plan {
             // What took long to fail (a connection, a first byte) would again.
             let took = self.began.map(|began| now.duration_since(began));
             let quick = took.is_none_or(|took| took <= limits::RETRY_QUICK);
-            let may = quick && self.failures < self.retry.attempts;
+            let may = quick && self.failures < self.snapshot.retry.attempts;
             let broken = target.provider.health.is_broken(&target.model, now);
             match wait {
                 Some(wait) if may && !broken => return Then::Again(now + wait),
@@ -190,7 +197,7 @@ impl Plan {
     pub fn may_go_on(&self) -> bool {
         let rest = self.targets.get(self.at..).unwrap_or_default();
         let more_keys = |t: &Target| t.provider.keys.len() > 1;
-        self.retry.attempts > 1 || rest.len() > 1 || rest.iter().any(more_keys)
+        self.snapshot.retry.attempts > 1 || rest.len() > 1 || rest.iter().any(more_keys)
     }
 
     /// The soonest time at which a provider said that it would answer, in seconds.
@@ -208,7 +215,7 @@ impl Plan {
         let target = self.targets.get(at)?;
         let keys = self.keys(target);
         let health = &target.provider.health;
-        let (key, ticket) = health.begin_anyway(&target.model, &keys, now, &self.breaker);
+        let (key, ticket) = health.begin_anyway(&target.model, &keys, now, &self.snapshot.breaker);
         Some(self.go(key, ticket, now))
     }
 
@@ -259,13 +266,13 @@ impl Plan {
     /// How long to wait for the same target, where that helps.
     fn wait(&self, blame: Blame, random: u64) -> Option<Duration> {
         let doublings = self.failures.saturating_sub(1).min(16);
-        let own = self.retry.backoff.saturating_mul(1 << doublings);
-        let own = jittered(own.min(self.retry.backoff_max), random);
+        let own = self.snapshot.retry.backoff.saturating_mul(1 << doublings);
+        let own = jittered(own.min(self.snapshot.retry.backoff_max), random);
         match blame {
             Blame::Trouble(None) => Some(own),
             Blame::Trouble(Some(named)) | Blame::Pace(named) => {
-                let fits = named <= self.retry.backoff_max;
-                fits.then(|| spread(named.max(self.retry.backoff), random).max(own))
+                let fits = named <= self.snapshot.retry.backoff_max;
+                fits.then(|| spread(named.max(self.snapshot.retry.backoff), random).max(own))
             }
             Blame::Key | Blame::Request | Blame::Target => None,
         }
@@ -278,7 +285,9 @@ impl Plan {
         let (model, rest) = match blame {
             Blame::Key => (None, limits::KEY_REFUSED_REST),
             Blame::Pace(wait) => {
-                let rest = wait.max(self.retry.backoff).min(limits::KEY_REST_MAX);
+                let rest = wait
+                    .max(self.snapshot.retry.backoff)
+                    .min(limits::KEY_REST_MAX);
                 (Some(&*target.model), rest)
             }
             _ => return,
@@ -295,7 +304,7 @@ impl Plan {
             (self.under_way.take(), self.targets.get(self.at))
         {
             let health = &target.provider.health;
-            health.end(ticket, &target.model, outcome, now, &self.breaker);
+            health.end(ticket, &target.model, outcome, now, &self.snapshot.breaker);
         }
     }
 }

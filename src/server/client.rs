@@ -150,8 +150,8 @@ impl Client {
             })
             .await;
             match done {
-                Some((Ok(count), back)) => {
-                    buffer = back;
+                Some((Ok(count @ 1..), back)) => {
+                    buffer = back.into_inner();
                     sent += count;
                 }
                 done => {

@@ -40,6 +40,14 @@ enum Event {
     Drain,
 }
 
+/// What takes time.
+enum Doing {
+    Flush,
+    Over { keep_alive: bool },
+    Room,
+    Wait { reading: bool },
+}
+
 struct Relay<'a, M> {
     worker: &'a Rc<Worker>,
     /// Those that the machine's exchange was begun with.
@@ -113,67 +121,57 @@ async fn relay<M: Machine>(
 impl<M: Machine> Relay<'_, M> {
     async fn drive(&mut self) -> bool {
         loop {
-            let reading = match self.machine.poll() {
-                Action::Connect(origin) => {
-                    self.connect(origin);
-                    continue;
+            match self.act() {
+                Doing::Flush => self.flush().await,
+                // The next request on this connection is another exchange.
+                Doing::Room => self.worker.room().await,
+                Doing::Wait { reading } => {
+                    // What waits holds no memory for its output.
+                    self.worker.buffers.give(self.machine.take_output());
+                    self.wait(reading).await;
                 }
-                Action::Login(ask) => {
-                    self.asking = Some(self.settings.logins.ask(ask));
-                    continue;
-                }
-                Action::Operate(ask) => {
-                    self.operating = Some(self.worker.operator.ask(*ask));
-                    continue;
-                }
-                Action::Store(ask) => {
-                    self.storing.push_back(self.worker.store.ask(*ask));
-                    continue;
-                }
-                Action::Spawn(machine) => {
-                    spawn(self.worker, self.settings.clone(), machine);
-                    continue;
-                }
+                Doing::Over { keep_alive } => return keep_alive,
+            }
+        }
+    }
+
+    /// Does what can be done at once, up to what has to be waited for.
+    fn act(&mut self) -> Doing {
+        loop {
+            match self.machine.poll() {
+                Action::Connect(origin) => self.connect(origin),
+                Action::Login(ask) => self.asking = Some(self.settings.logins.ask(ask)),
+                Action::Operate(ask) => self.operating = Some(self.worker.operator.ask(*ask)),
+                Action::Store(ask) => self.storing.push_back(self.worker.store.ask(*ask)),
+                Action::Spawn(machine) => spawn(self.worker, self.settings.clone(), machine),
                 Action::ToUpstream(bytes) => {
                     if let Err(why) = self.send(bytes) {
                         self.tell(Input::UpstreamBroken(&why));
                     }
-                    continue;
                 }
-                Action::ToClient => {
-                    self.flush().await;
-                    continue;
-                }
+                Action::ToClient => return Doing::Flush,
                 Action::CloseUpstream => {
                     self.connecting = None;
                     self.upstream = None;
-                    continue;
                 }
                 Action::ReleaseUpstream => {
                     if let Some(upstream) = self.upstream.take() {
                         self.worker.pool.release(upstream, Instant::now());
                     }
-                    continue;
                 }
                 Action::ReadClient => {
-                    if self.feed() {
-                        continue;
+                    if !self.feed() {
+                        return Doing::Wait { reading: true };
                     }
-                    true
                 }
                 Action::Record(record) => {
                     self.meter.over(&record);
                     self.worker.note(record);
-                    // The next request on this connection is another exchange.
-                    self.worker.room().await;
-                    continue;
+                    return Doing::Room;
                 }
-                Action::Wait => false,
-                Action::Done { keep_alive } => return keep_alive,
-            };
-            // What waits holds no memory for its output.
-            self.worker.buffers.give(self.machine.take_output());
-            self.wait(reading).await;
+                Action::Wait => return Doing::Wait { reading: false },
+                Action::Done { keep_alive } => return Doing::Over { keep_alive },
+            }
         }
     }
 
@@ -211,15 +209,21 @@ impl<M: Machine> Relay<'_, M> {
     /// Sends the output. Nothing is read from upstream meanwhile: a slow client slows the
     /// provider down instead of filling memory.
     async fn flush(&mut self) {
-        let output = self.machine.take_output();
-        let bytes = output.len();
         let sent = match &mut self.client {
             Audience::Client(client) => {
-                let sent = client.send(output).await;
+                let bytes;
+                // In a block of its own the buffer has no second place in the task.
+                let sent = client
+                    .send({
+                        let output = self.machine.take_output();
+                        bytes = output.len();
+                        output
+                    })
+                    .await;
                 self.meter.sent(bytes, client.began_to_write);
                 sent
             }
-            Audience::Nobody(_) => Some(output),
+            Audience::Nobody(_) => Some(self.machine.take_output()),
         };
         match sent {
             Some(buffer) => self.worker.buffers.give(buffer),

@@ -4,7 +4,8 @@
 //! its connection is of use: a [`Reader`] owns the pending read and is polled when wanted.
 
 use bytes::{Buf, Bytes};
-use monoio::buf::IoBuf;
+use monoio::BufResult;
+use monoio::buf::{IoBuf, Slice};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
 use std::cell::RefCell;
@@ -21,16 +22,16 @@ pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The memory of a read grows and shrinks with what comes: a stream that waits for its provider
 /// needs a little, one that runs flat out a lot.
-const READ_BYTES_MIN: usize = 512;
-const READ_BYTES_FIRST: usize = 2 * 1024;
-const READ_BYTES_MAX: usize = 64 * 1024;
+const READ_BYTES_MIN: u32 = 512;
+const READ_BYTES_FIRST: u32 = 2 * 1024;
+const READ_BYTES_MAX: u32 = 64 * 1024;
 /// So many reads in a row that half of the memory would have been enough for make it half.
 const READS_SMALL: u8 = 8;
 
 /// How large the next read is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Size {
-    bytes: usize,
+    bytes: u32,
     /// Reads in a row that were small.
     small: u8,
 }
@@ -44,14 +45,22 @@ impl Size {
     /// After a read of so many bytes; `full`: there was room for no more.
     fn after(self, count: usize, full: bool) -> Size {
         let Size { bytes, small } = self;
-        let (bytes, small) = match count {
-            _ if full => ((bytes * 4).min(READ_BYTES_MAX), 0),
-            _ if count < bytes / 8 && bytes > READ_BYTES_FIRST => (bytes / 2, 0),
-            _ if count > bytes / 2 => (bytes, 0),
-            _ if small < READS_SMALL => (bytes, small + 1),
-            _ => ((bytes / 2).max(READ_BYTES_MIN), 0),
+        let (bytes, small) = if full {
+            ((bytes * 4).min(READ_BYTES_MAX), 0)
+        } else if count < self.room() / 8 && bytes > READ_BYTES_FIRST {
+            (bytes / 2, 0)
+        } else if count > self.room() / 2 {
+            (bytes, 0)
+        } else if small < READS_SMALL {
+            (bytes, small + 1)
+        } else {
+            ((bytes / 2).max(READ_BYTES_MIN), 0)
         };
         Size { bytes, small }
+    }
+
+    fn room(self) -> usize {
+        self.bytes as usize
     }
 }
 
@@ -111,8 +120,8 @@ impl Reader {
             }
         }
         if let Some(mut buffer) = self.buffer.take() {
-            if buffer.capacity() != self.size.bytes {
-                buffer = Vec::with_capacity(self.size.bytes);
+            if buffer.capacity() != self.size.room() {
+                buffer = Vec::with_capacity(self.size.room());
             }
             *self.slot.borrow_mut() = Slot::Want(buffer);
         }
@@ -152,7 +161,7 @@ impl Reader {
     /// Reads what is there already, without a turn of the ring. `None` if there is nothing, or it
     /// has to be found out in the usual way.
     fn read_now(&mut self) -> Option<io::Result<usize>> {
-        let mut buffer = Vec::with_capacity(self.size.bytes);
+        let mut buffer = Vec::with_capacity(self.size.room());
         let count = self.control.receive(&mut buffer)?;
         self.buffer = Some(buffer);
         Some(Ok(count))
@@ -219,18 +228,15 @@ async fn readable(half: &OwnedReadHalf<TcpStream>) -> io::Result<()> {
 /// The sending half.
 pub(super) type Writer = OwnedWriteHalf<TcpStream>;
 
-/// Writes all of `buffer[from..]` once; gives back the buffer and how much was written.
-pub(super) async fn write_some(
+/// Writes `buffer[from..]` or a part of it, once; gives back the buffer and how much was written.
+// Its own future and not that of an `async fn`: every connection has room for one, and that would
+// hold the arguments a second time.
+pub(super) fn write_some(
     writer: &mut Writer,
     buffer: Vec<u8>,
     from: usize,
-) -> (io::Result<usize>, Vec<u8>) {
-    let (result, slice) = writer.write(buffer.slice(from..)).await;
-    let result = match result {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        other => other,
-    };
-    (result, slice.into_inner())
+) -> impl Future<Output = BufResult<usize, Slice<Vec<u8>>>> {
+    writer.write(buffer.slice(from..))
 }
 
 /// Writes a whole buffer.
@@ -322,16 +328,16 @@ mod tests {
     /// The size after reads of so many bytes from a peer that sends no more at once.
     fn after(size: Size, counts: impl IntoIterator<Item = usize>) -> Size {
         counts.into_iter().fold(size, |size, count| {
-            let count = count.min(size.bytes);
-            size.after(count, count == size.bytes)
+            let count = count.min(size.room());
+            size.after(count, count == size.room())
         })
     }
 
     #[test]
     fn it_grows_at_once_and_shrinks_when_little_comes_for_long() {
-        let flat_out = after(Size::FIRST, [READ_BYTES_MAX; 3]);
+        let flat_out = after(Size::FIRST, [usize::MAX; 3]);
         assert_eq!(flat_out.bytes, READ_BYTES_MAX);
-        assert_eq!(after(flat_out, [READ_BYTES_MAX]), flat_out);
+        assert_eq!(after(flat_out, [usize::MAX]), flat_out);
         let paced = after(flat_out, [300; 40]);
         assert_eq!(paced.bytes, 512);
         assert_eq!(after(paced, [300; 40]).bytes, 512);

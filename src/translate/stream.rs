@@ -149,7 +149,7 @@ pub struct Translator {
     /// What the provider's web search found.
     sources: Sources,
     /// What was said so far, where texts repeat it.
-    repeated: Repeated,
+    repeated: Option<Box<Repeated>>,
     /// A delta was seen, so that a whole message repeats it.
     deltas: bool,
     finish: Option<Finish>,
@@ -162,7 +162,7 @@ pub struct Translator {
     answer_bytes: usize,
 }
 
-/// What was said so far, for providers that repeat it. Empty for all others.
+/// What was said so far, for providers that repeat it.
 #[derive(Debug, Default)]
 struct Repeated {
     reasoning: Vec<u8>,
@@ -222,7 +222,7 @@ impl Translator {
             predictor: Predictor::default(),
             carrier: Carrier::default(),
             sources: Sources::default(),
-            repeated: Repeated::default(),
+            repeated: None,
             deltas: false,
             finish: None,
             stop: String::new(),

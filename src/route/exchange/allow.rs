@@ -50,7 +50,7 @@ impl Exchange {
             let spent = lease.spent.as_ref();
             let codex = identity::is_codex(&self.head);
             self.quota = spent.map(|spent| Arc::new(Shown::new(&key.name, spent, codex)));
-            self.lease = Some(lease);
+            self.lease = Some(Box::new(lease));
         }
         Ok(())
     }

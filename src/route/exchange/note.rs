@@ -90,7 +90,6 @@ impl Exchange {
     pub(super) fn try_begins(&mut self, course: &Course) {
         let number = self.tries() + 1;
         let traced = self.record.trace.is_some();
-        self.try_began = self.last;
         let passed = self.plan.take_passed().collect();
         let key = course.key.map_or(0, |place| place + 1);
         // Most have one.
@@ -117,7 +116,8 @@ impl Exchange {
                 attempt.request_id().clone_into(&mut last.request_id);
             }
             last.error = error.map_or("", Error::label);
-            last.took = self.last.duration_since(self.try_began);
+            let since = self.last.duration_since(self.started);
+            last.took = since.saturating_sub(last.began);
         }
     }
 

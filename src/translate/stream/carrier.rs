@@ -9,9 +9,12 @@ const PIECES: [&str; 3] = ["data", "summary", "text"];
 /// Members of a call that are carried anyway.
 const KNOWN: [&str; 5] = ["custom", "function", "id", "index", "type"];
 
-/// What is to be sealed.
+/// What is to be sealed. Few providers want anything: made with the first of it.
 #[derive(Debug, Default)]
-pub(super) struct Carrier {
+pub(super) struct Carrier(Option<Box<Load>>);
+
+#[derive(Debug, Default)]
+struct Load {
     details: Vec<Detail>,
     calls: Vec<CallExtra>,
 }
@@ -45,20 +48,21 @@ impl Carrier {
             let index = piece.get("index").and_then(|i| i.as_u64());
             let kind = piece.str("type").map_or(Vec::new(), |t| t.raw().to_vec());
             let same = |d: &&mut Detail| d.index == index && d.kind == kind;
+            let load = self.0.get_or_insert_default();
             let known = match index {
-                Some(_) => self.details.iter_mut().rev().find(same),
+                Some(_) => load.details.iter_mut().rev().find(same),
                 None => None,
             };
             let detail = match known {
                 Some(detail) => detail,
                 None => {
-                    self.details.push(Detail {
+                    load.details.push(Detail {
                         index,
                         kind,
                         ..Detail::default()
                     });
-                    let last = self.details.len() - 1;
-                    &mut self.details[last]
+                    let last = load.details.len() - 1;
+                    &mut load.details[last]
                 }
             };
             detail.take(piece, cumulative);
@@ -77,10 +81,14 @@ impl Carrier {
             members.extend_from_slice(b"\":");
             compact(&mut members, value);
         }
-        if members.is_empty() || self.calls.iter().any(|c| c.at == Some(at)) {
+        if members.is_empty() {
             return;
         }
-        self.calls.push(CallExtra {
+        let calls = &mut self.0.get_or_insert_default().calls;
+        if calls.iter().any(|c| c.at == Some(at)) {
+            return;
+        }
+        calls.push(CallExtra {
             at: Some(at),
             id: Vec::new(),
             members,
@@ -89,14 +97,15 @@ impl Carrier {
 
     /// The client knows that call as `id`, which is plain ASCII.
     pub(super) fn call_named(&mut self, at: u64, id: &str) {
-        if let Some(call) = self.calls.iter_mut().find(|c| c.at == Some(at)) {
+        let mut calls = self.0.iter_mut().flat_map(|load| &mut load.calls);
+        if let Some(call) = calls.find(|c| c.at == Some(at)) {
             call.id = id.as_bytes().to_vec();
         }
     }
 
     /// Places among the calls count from the beginning again.
     pub(super) fn calls_closed(&mut self) {
-        for call in &mut self.calls {
+        for call in self.0.iter_mut().flat_map(|load| &mut load.calls) {
             call.at = None;
         }
     }
@@ -104,7 +113,9 @@ impl Carrier {
     /// The details so far, as an object to be sealed; empty where there are none.
     pub(super) fn take_details(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write_details(&mut out);
+        if let Some(load) = &mut self.0 {
+            load.write_details(&mut out);
+        }
         if !out.is_empty() {
             out.insert(0, b'{');
             out.push(b'}');
@@ -115,8 +126,11 @@ impl Carrier {
     /// Everything that is left, as an object to be sealed; empty where there is nothing.
     pub(super) fn take_all(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write_details(&mut out);
-        let calls = std::mem::take(&mut self.calls);
+        let Some(mut load) = self.0.take() else {
+            return out;
+        };
+        load.write_details(&mut out);
+        let calls = load.calls;
         for (i, call) in calls.iter().filter(|c| !c.id.is_empty()).enumerate() {
             if i == 0 {
                 out.extend_from_slice(if out.is_empty() {
@@ -141,7 +155,9 @@ impl Carrier {
         }
         out
     }
+}
 
+impl Load {
     fn write_details(&mut self, out: &mut Vec<u8>) {
         for (i, detail) in std::mem::take(&mut self.details).iter().enumerate() {
             out.extend_from_slice(if i == 0 { b"\"details\":[" } else { b"," });

@@ -132,7 +132,8 @@ impl Translator {
     fn reasoning_piece(&mut self, text: Str<'_>, out: &mut Vec<u8>) {
         let mut escaped = text.escaped();
         if self.emitter.plan.rules.cumulative {
-            escaped = Cow::Owned(fresh(&mut self.repeated.reasoning, escaped.into_owned()));
+            let said = &mut self.repeated.get_or_insert_default().reasoning;
+            escaped = Cow::Owned(fresh(said, escaped.into_owned()));
         }
         self.thought(&escaped, out);
     }
@@ -179,7 +180,8 @@ impl Translator {
         }
         let mut escaped = text.escaped();
         if self.emitter.plan.rules.cumulative {
-            escaped = Cow::Owned(fresh(&mut self.repeated.text, escaped.into_owned()));
+            let said = &mut self.repeated.get_or_insert_default().text;
+            escaped = Cow::Owned(fresh(said, escaped.into_owned()));
         }
         if escaped.is_empty() {
             return;

@@ -5,13 +5,16 @@ use super::Translator;
 use super::view::Root;
 use crate::json::{Kind, Str, Tape, Value, write};
 
+/// What was found. Few providers search: made with the first find.
+#[derive(Debug, Default)]
+pub(super) struct Sources(Option<Box<Finds>>);
+
 /// Sources that are not told yet.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
+struct Finds {
     list: Vec<Source>,
     /// Escaped addresses of all sources, for the item.
     found: Vec<Vec<u8>>,
-    searched: bool,
     told: bool,
 }
 
@@ -35,8 +38,7 @@ impl Translator {
     pub(super) fn sources_of_chunk(&mut self, chunk: &Root<'_>) {
         for list in chunk.sources() {
             for entry in list.items() {
-                self.sources.searched = true;
-                self.sources.add(entry);
+                self.sources.0.get_or_insert_default().add(entry);
             }
         }
     }
@@ -44,15 +46,14 @@ impl Translator {
     /// Sources that stand in a delta or a message.
     pub(super) fn sources_of(&mut self, annotations: Option<Value<'_>>) {
         for annotation in annotations.iter().flat_map(|a| a.items()) {
-            self.sources.searched = true;
             // The chat API nests the citation; some providers do not.
             let inner = annotation.present("url_citation").unwrap_or(annotation);
-            self.sources.add(inner);
+            self.sources.0.get_or_insert_default().add(inner);
         }
     }
 }
 
-impl Sources {
+impl Finds {
     fn add(&mut self, entry: Value<'_>) {
         let address = entry
             .as_str()
@@ -86,14 +87,17 @@ impl Sources {
             self.list.push(source);
         }
     }
+}
 
+impl Sources {
     /// The action of the search as JSON, once; `None` while nothing was searched.
     pub(super) fn take_search(&mut self) -> Option<Vec<u8>> {
-        if !self.searched || std::mem::replace(&mut self.told, true) {
+        let finds = self.0.as_mut()?;
+        if std::mem::replace(&mut finds.told, true) {
             return None;
         }
         let mut out = b"{\"type\":\"search\",\"query\":\"\",\"queries\":[],\"sources\":[".to_vec();
-        for (i, url) in self.found.iter().enumerate() {
+        for (i, url) in finds.found.iter().enumerate() {
             out.extend_from_slice(if i > 0 { b"," } else { b"" });
             out.extend_from_slice(b"{\"type\":\"url\",\"url\":");
             write::quoted(&mut out, url);
@@ -106,7 +110,8 @@ impl Sources {
     /// The annotations of a text (escaped) that has ended, each as JSON. A source that is cited
     /// nowhere in particular is cited by the whole text.
     pub(super) fn take_annotations(&mut self, text: &[u8]) -> Vec<Vec<u8>> {
-        let list = std::mem::take(&mut self.list);
+        let list = self.0.as_mut().map(|finds| std::mem::take(&mut finds.list));
+        let list = list.unwrap_or_default();
         if list.is_empty() {
             return Vec::new();
         }
