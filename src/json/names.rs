@@ -13,8 +13,8 @@ const FREE: u8 = u8::MAX;
 /// Names to look for: a table without collisions, made when the program is compiled.
 pub struct Names<const N: usize> {
     names: [&'static str; N],
-    words: [u64; N],
-    /// Which name has a word of that hash.
+    keys: [u128; N],
+    /// Which name has a key of that hash.
     slots: [u8; SLOTS],
     factor: u64,
 }
@@ -23,19 +23,19 @@ impl<const N: usize> Names<N> {
     /// A table of these names, no two of which are the same. Meant for constants: where no table
     /// can be made, that is an error of the compiler.
     pub const fn new(names: [&'static str; N]) -> Self {
-        let mut words = [0; N];
+        let mut keys = [0; N];
         let mut n = 0;
         while n < N {
-            words[n] = word_of(names[n].as_bytes());
+            keys[n] = key_of(names[n].as_bytes());
             n += 1;
         }
         let mut factor = 0x9e37_79b9_7f4a_7c15;
         let mut tries = 0;
         while tries < 10_000 {
-            if let Some(slots) = slots_of(&words, factor) {
+            if let Some(slots) = slots_of(&keys, factor) {
                 return Names {
                     names,
-                    words,
+                    keys,
                     slots,
                     factor,
                 };
@@ -58,21 +58,30 @@ impl<const N: usize> Names<N> {
     /// The number of the name at `from..to` of a document, which holds no escapes.
     #[inline(always)]
     pub(super) fn find(&self, src: &[u8], from: usize, to: usize) -> Option<usize> {
-        let raw = &src[from..to];
-        let word = match src[from..].first_chunk() {
-            Some(first) => match raw.last_chunk() {
-                Some(last) => word_of_long(first, last, raw.len()),
-                None => {
-                    let kept = u64::from_le_bytes(*first) & !(u64::MAX << (8 * raw.len()));
-                    with_length(kept, raw.len())
-                }
-            },
-            None => word_of(raw),
-        };
-        let n = usize::from(self.slots[slot_of(word, self.factor)]);
-        let known = *self.words.get(n)? == word;
-        // A word says all of a name that is shorter than one.
-        (known && (raw.len() < 8 || raw == self.names[n].as_bytes())).then_some(n)
+        match src[from..].first_chunk() {
+            Some(block) if to - from < SHORT => self.find_short(block, to - from),
+            _ => self.find_any(&src[from..to]),
+        }
+    }
+
+    /// The number of the name of the first `len` bytes, less than 16, of a block.
+    #[inline(always)]
+    pub(super) fn find_short(&self, block: &[u8; SHORT], len: usize) -> Option<usize> {
+        let key = u128::from_le_bytes(*block) & KEPT.get(len)?;
+        let n = self.slot(key);
+        (*self.keys.get(n)? == key).then_some(n)
+    }
+
+    #[inline(never)]
+    fn find_any(&self, name: &[u8]) -> Option<usize> {
+        let n = self.slot(key_of(name));
+        (self.names.get(n)?.as_bytes() == name).then_some(n)
+    }
+
+    /// The number of the name of that key, if there is one; of any name or none, if not.
+    #[inline(always)]
+    fn slot(&self, key: u128) -> usize {
+        usize::from(self.slots[slot_of(key, self.factor)])
     }
 
     #[cold]
@@ -82,11 +91,11 @@ impl<const N: usize> Names<N> {
     }
 }
 
-const fn slots_of<const N: usize>(words: &[u64; N], factor: u64) -> Option<[u8; SLOTS]> {
+const fn slots_of<const N: usize>(keys: &[u128; N], factor: u64) -> Option<[u8; SLOTS]> {
     let mut slots = [FREE; SLOTS];
     let mut n = 0;
     while n < N {
-        let slot = slot_of(words[n], factor);
+        let slot = slot_of(keys[n], factor);
         if slots[slot] != FREE {
             return None;
         }
@@ -97,37 +106,44 @@ const fn slots_of<const N: usize>(words: &[u64; N], factor: u64) -> Option<[u8; 
 }
 
 #[inline(always)]
-const fn slot_of(word: u64, factor: u64) -> usize {
+const fn slot_of(key: u128, factor: u64) -> usize {
+    let word = (key as u64).rotate_left(29) ^ (key >> 64) as u64;
     (word.wrapping_mul(factor) >> (u64::BITS - SLOT_BITS)) as usize
 }
 
-/// Tells names apart: the first and the last eight bytes of one mixed, or all where they are fewer,
-/// and its length where the eighth would be. Names of less than eight bytes have the same word
-/// only if they are the same, for none holds a NUL.
-const fn word_of(name: &[u8]) -> u64 {
+/// The key of a name of so many bytes or more does not say all of it.
+const SHORT: usize = 16;
+
+/// What is kept of a block that begins with a short name of so many bytes.
+static KEPT: [u128; SHORT] = {
+    let mut kept = [0; SHORT];
+    let mut len = 1;
+    while len < SHORT {
+        kept[len] = u128::MAX >> (128 - 8 * len);
+        len += 1;
+    }
+    kept
+};
+
+/// Tells names apart: all of a short one, the first and the last eight bytes of others and their
+/// length. Short ones have the same key only if they are the same, for none holds a NUL, with which
+/// the keys of all short ones end.
+const fn key_of(name: &[u8]) -> u128 {
     match (name.first_chunk(), name.last_chunk()) {
-        (Some(first), Some(last)) => word_of_long(first, last, name.len()),
+        (Some(first), Some(last)) if name.len() >= SHORT => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            (last as u128) << 64 | (first ^ name.len() as u64) as u128
+        }
         _ => {
-            let mut word = 0;
+            let mut key = 0;
             let mut n = 0;
             while n < name.len() {
-                word |= (name[n] as u64) << (8 * n);
+                key |= (name[n] as u128) << (8 * n);
                 n += 1;
             }
-            with_length(word, name.len())
+            key
         }
     }
-}
-
-#[inline(always)]
-const fn word_of_long(first: &[u8; 8], last: &[u8; 8], len: usize) -> u64 {
-    let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    with_length(first.rotate_left(29) ^ last, len)
-}
-
-#[inline(always)]
-const fn with_length(word: u64, len: usize) -> u64 {
-    word ^ (len as u64) << 56
 }
 
 /// The members of an object that a table names; the last one of a name, as in [`Value::get`].

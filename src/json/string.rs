@@ -11,21 +11,32 @@ pub(super) struct Seen {
     pub flags: u8,
 }
 
+/// Strings of less than so many short blocks need no other pass.
+const SHORT_BLOCKS: usize = 3;
+
 /// Reads the string whose opening quote is at `start`. The document is not longer than `u32` can
 /// say.
 #[inline(always)]
 pub(super) fn read(src: &[u8], start: usize) -> Result<Seen, Fault> {
     // Names and most values of a frame are this short.
-    if let Some(block) = src.get(start + 1..).and_then(|rest| rest.first_chunk()) {
-        let end = start + 1 + block::first(block);
-        if end <= start + 16 && src[end] == b'"' {
-            return Ok(Seen {
-                end: end as u32 + 1,
-                flags: 0,
-            });
+    let mut at = start + 1;
+    for _ in 0..SHORT_BLOCKS {
+        let Some(block) = src.get(at..).and_then(|rest| rest.first_chunk()) else {
+            break;
+        };
+        let len = block::first(block);
+        match block.get(len) {
+            None => at += block.len(),
+            Some(b'"') => {
+                return Ok(Seen {
+                    end: (at + len) as u32 + 1,
+                    flags: 0,
+                });
+            }
+            _ => break,
         }
     }
-    long(src, start + 1)
+    long(src, at)
 }
 
 /// Reads a string from `at`, which is between its characters, to its end.

@@ -90,7 +90,10 @@ impl Translator {
         if piece.hole == Hole::Text && !self.think.is_off() {
             return None;
         }
-        let text = Content::valid(piece.text.bytes);
+        let text = Content::known(
+            &frame[DATA.len() + piece.text.start..],
+            piece.text.bytes.len(),
+        );
         if !self.known_piece(piece.hole, text, piece.charge, out) {
             return None;
         }
@@ -114,16 +117,14 @@ fn object<'a, const N: usize>(
     names: &Names<N>,
     mut member: impl FnMut(&mut Pull<'a>, usize) -> Option<()>,
 ) -> Option<()> {
-    let mut seen = 0u32;
-    let mut more = pull.open(b'{', b'}')?;
-    while more {
-        let name = pull.name(names)?;
+    let (mut seen, mut before) = (0u32, b'{');
+    while let Some(name) = pull.member(before, names)? {
         if seen & 1 << name != 0 {
             return None;
         }
         seen |= 1 << name;
+        before = b',';
         member(pull, name)?;
-        more = pull.more(b'}')?;
     }
     Some(())
 }
@@ -137,6 +138,7 @@ fn single<'a, T>(pull: &mut Pull<'a>, read: impl FnOnce(&mut Pull<'a>) -> Option
 }
 
 /// Reads a whole chunk.
+#[inline(always)]
 fn root<'a>(pull: &mut Pull<'a>, source: Option<&'static str>) -> Option<Piece<'a>> {
     let mut piece = None;
     object(pull, &ROOT, |pull, name| match name {
@@ -184,7 +186,11 @@ fn delta<'a>(pull: &mut Pull<'a>, source: Option<&'static str>) -> Option<(Hole,
             0..3 => (Hole::Reasoning, text(pull)?),
             3 => (Hole::Text, text(pull)?),
             4 => return pull.scalar().map(|_| ()),
-            5 if pull.begins(b'[') => single(pull, call)?,
+            5 if pull.begins(b'[') => {
+                let found;
+                (found, *pull) = calls(pull.clone())?;
+                found
+            }
             _ => return pull.text()?.is_empty().then_some(()),
         };
         if text.bytes.is_empty() {
@@ -207,7 +213,15 @@ fn text<'a>(pull: &mut Pull<'a>) -> Option<Text<'a>> {
     Some(Text { start, bytes })
 }
 
+/// Reads a list of one call. The place is passed by value, so that it stays in registers elsewhere.
+#[inline(never)]
+fn calls<'a>(mut pull: Pull<'a>) -> Option<((Hole, Text<'a>), Pull<'a>)> {
+    let found = single(&mut pull, call)?;
+    Some((found, pull))
+}
+
 /// A piece of the arguments of a call. A name or an id may begin another one.
+#[inline(always)]
 fn call<'a>(pull: &mut Pull<'a>) -> Option<(Hole, Text<'a>)> {
     let (mut index, mut arguments) = (None, None);
     object(pull, &CALL, |pull, name| match name {
