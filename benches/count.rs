@@ -34,7 +34,7 @@ use strait::translate::stream::Sink;
 use transcript::{Carry, Read, Stream};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 /// Frames there are; a case runs over as many of them as it is told.
 const FRAMES: usize = 4000;

@@ -15,7 +15,7 @@ use strait::sse::{Frame, Frames};
 use transcript::{Carry, Read, Stream};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 const FRAMES: usize = 4000;
 

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use strait::http::head::{Parsed, request, response};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 /// Heads for each look at the clock.
 const HEADS: usize = 100;

@@ -17,7 +17,7 @@ use strait::translate::stream::Translator;
 use transcript::{Carry, Frames, Read, Stream};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 const FRAMES: usize = 4000;
 

@@ -19,7 +19,7 @@ use strait::provider::Profile;
 use strait::translate::request::{Context, translate};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 const SIZES: [(&str, usize); 4] = [
     ("10 KiB", 10 << 10),

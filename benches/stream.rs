@@ -25,7 +25,7 @@ use strait::translate::stream::{Translator, UpstreamEnd};
 use transcript::{Carry, Frames, Read, Stream, mixed, plan};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 const FRAMES: usize = 4000;
 

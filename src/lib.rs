@@ -18,7 +18,7 @@
 //!         |
 //!       server             the only place that names monoio, sockets, files, threads, clocks
 //!         |
-//!      cli, main
+//!      cli, main             <- allocator (where memory comes from)
 //! ```
 //!
 //! Follow one request: [`server`] reads bytes, [`http`] finds the head and the body,
@@ -26,6 +26,7 @@
 //! [`translate::stream`] turns each chunk of the answer into Responses events.
 
 pub mod admin;
+pub mod allocator;
 pub mod auth;
 pub mod chat;
 pub mod cli;

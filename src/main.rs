@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_long};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: strait::allocator::Allocator = strait::allocator::Allocator;
 
 /// `mi_option_arena_eager_commit` of mimalloc 3 (`mimalloc.h`; the bindings do not name it).
 const ARENA_EAGER_COMMIT: c_int = 4;
