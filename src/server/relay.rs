@@ -87,12 +87,13 @@ fn spawn(worker: &Rc<Worker>, settings: Arc<Settings>, mut machine: Box<Backgrou
     worker.spawn(task);
 }
 
-async fn relay<M: Machine>(
-    worker: &Rc<Worker>,
+fn relay<'a, M: Machine>(
+    worker: &'a Rc<Worker>,
     settings: Arc<Settings>,
-    client: Audience<'_>,
-    machine: &mut M,
-) -> bool {
+    client: Audience<'a>,
+    machine: &'a mut M,
+) -> impl Future<Output = bool> + 'a {
+    // Out here it has one place in the task instead of two.
     let mut relay = Relay {
         worker,
         settings,
@@ -107,15 +108,17 @@ async fn relay<M: Machine>(
         told_gone: false,
         told_drain: false,
     };
-    let keep_alive = relay.drive().await;
-    match relay.machine.record() {
-        Note::Exchange(record) => {
-            relay.meter.over(&record);
-            worker.note(record);
+    async move {
+        let keep_alive = relay.drive().await;
+        match relay.machine.record() {
+            Note::Exchange(record) => {
+                relay.meter.over(&record);
+                relay.worker.note(record);
+            }
+            Note::Line(line) => relay.worker.journal.info(|| line),
         }
-        Note::Line(line) => worker.journal.info(|| line),
+        keep_alive && !relay.client.is_gone()
     }
-    keep_alive && !relay.client.is_gone()
 }
 
 impl<M: Machine> Relay<'_, M> {

@@ -61,7 +61,7 @@ fn idle_and_with_streams_that_wait() {
     for driver in ["io_uring", "epoll"] {
         let (idle, each) = held(driver, "", Connection::open);
         println!("{driver}: {idle} KiB idle, {each} KiB a waiting stream");
-        assert!(idle < 5860, "{driver}: {idle} KiB idle");
+        assert!(idle < 6656, "{driver}: {idle} KiB idle");
         assert!(each < 11, "{driver}: {each} KiB a waiting stream");
         let (idle, each) = held(driver, &section(&dir), |address| secure(&config, address));
         println!("{driver}, TLS: {idle} KiB idle, {each} KiB a waiting stream");
