@@ -67,6 +67,8 @@ pub enum Parsed<T> {
     Partial,
 }
 
+const NO_REQUEST_LINE: &str = "the request line is not a method and a target";
+
 fn bad(what: &str) -> Error {
     Error::bad_request(format!("The request head is malformed: {what}."))
 }
@@ -93,7 +95,11 @@ pub fn request(bytes: &[u8]) -> Result<Parsed<RequestHead>, Error> {
         return Err(Error::new(Source::Downstream, Kind::HeadTooLarge, message));
     }
     let Some(lines) = lines else {
-        return Ok(Parsed::Partial);
+        // Who speaks another protocol, TLS for one, is told at once instead of after a time-out.
+        return match bytes.first() {
+            Some(first) if !token::holds(*first) && *first != b'\r' => Err(bad(NO_REQUEST_LINE)),
+            _ => Ok(Parsed::Partial),
+        };
     };
     if lines.count > ends.len() {
         let message = format!("The request has more than {} fields.", limits::HEADERS_MAX);
@@ -197,7 +203,7 @@ fn request_line(line: &str) -> Result<(&str, &str, bool), &'static str> {
         Some(target) if !method.is_empty() && !target.bytes().any(|b| b <= b' ') => {
             Ok((method, target, http11))
         }
-        _ => Err("the request line is not a method and a target"),
+        _ => Err(NO_REQUEST_LINE),
     }
 }
 

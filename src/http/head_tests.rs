@@ -30,6 +30,19 @@ fn reads_what_codex_sends_at_every_split() {
 }
 
 #[test]
+fn another_protocol_is_refused_by_its_first_byte() {
+    for hello in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"\0",
+        b" GET / HTTP/1.1",
+        b"\xff",
+    ] {
+        assert!(request(hello).is_err(), "{hello:?}");
+        assert!(request(&hello[..1]).is_err(), "{hello:?}");
+    }
+}
+
+#[test]
 fn values_are_text_without_control_characters() {
     let with = |value: &[u8]| {
         [
