@@ -9,10 +9,13 @@ use std::time::Instant;
 use strait::config::Snapshot;
 use strait::http::framing::{BodyDecoder, Decoded, chunk_begin, chunk_end};
 use strait::http::head::{self, BodyKind, Parsed};
+use strait::json::with_tape;
 use strait::provider::Profile;
 use strait::route::exchange::{Action, Exchange, Input, Machine};
 use strait::translate::stream::Translator;
 
+#[path = "../benches/common/exchange.rs"]
+mod exchange;
 #[path = "../benches/common/transcript.rs"]
 mod transcript;
 
@@ -100,6 +103,10 @@ const EXCHANGE_HEAP_MAX: i64 = 17 * 1024;
 const TRANSLATOR_SIZE_MAX: usize = 1024;
 const EXCHANGE_SIZE_MAX: usize = 1024;
 
+/// Most allocations and reallocations of a small exchange, answered by an object or by a stream of
+/// so many deltas.
+const EXCHANGE_MAX: [(usize, u64, u64); 2] = [(0, 40, 1), (20, 42, 8)];
+
 /// Holds what was counted against the limits, all at once.
 fn judge(what: &str, measured: &[(Carry, u64, u64)]) {
     let mut over = Vec::new();
@@ -158,6 +165,24 @@ fn allocations_of_the_pipeline() {
 }
 
 #[test]
+fn allocations_of_an_exchange() {
+    for (deltas, fresh, grown) in EXCHANGE_MAX {
+        let talk = exchange::Talk::new(deltas);
+        // What is made once for all exchanges is there after the first.
+        talk.run();
+        let before = counted();
+        assert!(talk.run() > 0, "an answer");
+        let after = counted();
+        let measured = (after.0 - before.0, after.1 - before.1);
+        println!(
+            "an exchange with {deltas} deltas: {} allocations, {} reallocations",
+            measured.0, measured.1
+        );
+        assert!(measured.0 <= fresh && measured.1 <= grown);
+    }
+}
+
+#[test]
 fn bytes_of_a_waiting_translator() {
     let stream = Stream::new(Carry::Text, FRAMES);
     // What the thread keeps for all its streams is there.
@@ -187,6 +212,8 @@ fn bytes_of_a_waiting_exchange() {
         body.len()
     );
     let now = Instant::now();
+    // The tape is the thread's, and grows once.
+    assert!(with_tape(|tape| tape.parse(body).is_ok()));
     let before = LIVE.get();
     let Ok(Parsed::Complete { head, .. }) = head::request(text.as_bytes()) else {
         panic!("the head is good");

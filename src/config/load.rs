@@ -407,7 +407,7 @@ pub fn parse_url(url: &str) -> Result<(Origin, String), &'static str> {
     }
     let origin = Origin {
         tls,
-        host: host.to_ascii_lowercase(),
+        host: host.to_ascii_lowercase().into(),
         port,
         proxy: None,
     };
@@ -499,7 +499,7 @@ mod tests {
         assert_eq!((chain.len(), chain[1].model.as_str()), (2, "d"));
         let target = &snapshot.resolve("anything").unwrap()[0];
         assert_eq!(target.model, "anything");
-        assert_eq!(target.provider.origin.host, "::1");
+        assert_eq!(&*target.provider.origin.host, "::1");
         assert_eq!(target.provider.path_prefix, "/a/b");
     }
 }

@@ -111,7 +111,7 @@ mod tests {
         let login = provider.login.as_ref().unwrap();
         assert_eq!(login.file, PathBuf::from("/home/me/.codex/auth.json"));
         assert_eq!(
-            (login.origin.host.as_str(), login.path.as_str()),
+            (&*login.origin.host, login.path.as_str()),
             ("auth.openai.com", "/oauth/token")
         );
         assert!(login.origin.tls && provider.origin.tls && provider.keys.is_empty());

@@ -56,8 +56,8 @@ use std::time::Duration;
 pub struct Origin {
     /// `https`.
     pub tls: bool,
-    /// A name or an address, without brackets.
-    pub host: String,
+    /// A name or an address, without brackets. Shared: every connection says where it goes.
+    pub host: Arc<str>,
     /// The port.
     pub port: u16,
     /// What connections to it go through.
@@ -348,13 +348,15 @@ impl Snapshot {
 }
 
 fn named(chain: &[Target], requested: &str) -> Vec<Target> {
-    let mut chain = chain.to_vec();
-    for target in &mut chain {
-        if target.model == "*" {
-            target.model = requested.to_owned();
-        }
-    }
-    chain
+    let named = chain.iter().map(|target| Target {
+        provider: Arc::clone(&target.provider),
+        model: match target.model.as_str() {
+            "*" => requested.to_owned(),
+            model => model.to_owned(),
+        },
+        weight: target.weight,
+    });
+    named.collect()
 }
 
 fn entry(slug: &str, provider: &Provider, model: &str) -> catalog::Entry {

@@ -348,22 +348,44 @@ pub fn status_line(status: u16) -> &'static str {
     }
 }
 
-/// Appends a response head in canonical form. Bytes that could end a field's line become spaces.
+/// Appends a response head in canonical form.
 pub fn write_response(out: &mut Vec<u8>, status: u16, fields: &[(&str, &str)]) {
+    begin_response(out, status);
+    for (name, value) in fields {
+        write_field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a response's status line. Fields follow, and behind them an empty line.
+pub fn begin_response(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status_line(status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    for (name, value) in fields {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend(
-            value
-                .bytes()
-                .map(|b| if b < 0x20 || b == 0x7f { b' ' } else { b }),
-        );
-        out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a field. Bytes of the value that could end its line become spaces.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let begin = out.len();
+    out.extend_from_slice(value.as_bytes());
+    for byte in &mut out[begin..] {
+        if *byte < 0x20 || *byte == 0x7f {
+            *byte = b' ';
+        }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The media type of a `content-type` (RFC 9110, section 8.3.1), without its parameters.
+pub fn media_type(field: &str) -> &str {
+    // Most have none; nothing shorter is to be looked for then.
+    match field {
+        "application/json" | "text/event-stream" => field,
+        _ => field.split(';').next().unwrap_or_default().trim(),
+    }
 }
 
 #[cfg(test)]

@@ -111,21 +111,28 @@ pub(super) struct Node {
     pub next: u32,
     pub kind: Kind,
     pub flags: u8,
-    /// Of an object: the lengths of its members' names, a bit each, see [`length_bit`].
-    pub lengths: u16,
+    /// Of a member's name: what it looks like, see [`look`]. Of an object: the looks of all its
+    /// names, see [`look_bit`].
+    pub look: u16,
 }
 
-/// A bit for names of `len` bytes, as they are written. Most look-ups are of members that an
-/// object does not have; this tells without a walk.
+/// The look of a name with escapes: it may be any.
+pub(super) const ANY_LOOK: u16 = u16::MAX;
+
+/// What a name looks like: its length and its first byte, which is its closing quote where it is
+/// empty. Hardly two names of an object look alike, so that few have to be compared.
 #[inline(always)]
-pub(super) fn length_bit(len: usize) -> u16 {
-    1 << (len % 16)
+pub(super) fn look(len: usize, first: u8) -> u16 {
+    // No byte of UTF-8 is 255, so this is never ANY_LOOK.
+    (len as u16) << 8 | u16::from(first)
 }
 
-/// Small documents of the API have a value or a name in so many bytes, or more.
-const BYTES_A_NODE: usize = 6;
-/// Most nodes that a tape is made with: the rest is cheaper to grow into than to guess.
-const NODES_AT_FIRST: usize = 128;
+/// A bit for names of that look. Most look-ups are of members that an object does not have; this
+/// tells without a walk.
+#[inline(always)]
+pub(super) fn look_bit(look: u16) -> u16 {
+    1 << ((look >> 8 ^ look) % 16)
+}
 
 /// What stands for the container around the root.
 const NOTHING: u32 = u32::MAX;
@@ -146,21 +153,6 @@ impl Tape {
     /// How many nodes it has room for.
     pub fn nodes(&self) -> usize {
         self.nodes.capacity()
-    }
-
-    /// An empty tape that will not have to grow for a small document of `len` bytes.
-    pub fn for_document(len: usize) -> Self {
-        let some = Node {
-            start: 0,
-            end: 0,
-            next: 0,
-            kind: Kind::Null,
-            flags: 0,
-            lengths: 0,
-        };
-        Tape {
-            nodes: vec![some; (len / BYTES_A_NODE).min(NODES_AT_FIRST)],
-        }
     }
 
     /// Scans `src`, which must be exactly one JSON document in UTF-8 (white space around it is
@@ -307,7 +299,7 @@ impl Scan<'_, '_> {
             next,
             kind,
             flags,
-            lengths: 0,
+            look: 0,
         };
         match self.nodes.get_mut(self.used) {
             Some(node) => *node = new,
@@ -347,12 +339,15 @@ impl Scan<'_, '_> {
         let seen = string::read(self.src, at)?;
         let end = seen.end as usize;
         self.leaf(at, end, Kind::String, seen.flags);
-        let bits = match seen.flags & ESCAPED {
-            0 => length_bit(end - at - 2),
-            // Its length says nothing.
-            _ => u16::MAX,
+        let (look, bits) = match seen.flags & ESCAPED {
+            0 => {
+                let look = look(end - at - 2, self.peek(at + 1));
+                (look, look_bit(look))
+            }
+            _ => (ANY_LOOK, u16::MAX),
         };
-        self.nodes[of as usize].lengths |= bits;
+        self.nodes[self.used - 1].look = look;
+        self.nodes[of as usize].look |= bits;
         let at = self.white(end);
         if self.peek(at) != b':' {
             return Err(Fault::new(at, What::Colon));

@@ -18,6 +18,7 @@ impl fmt::Debug for Str<'_> {
 }
 
 impl PartialEq<str> for Str<'_> {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
         if self.flags & ESCAPED == 0 {
             self.raw == other.as_bytes()
@@ -28,6 +29,7 @@ impl PartialEq<str> for Str<'_> {
 }
 
 impl PartialEq<&str> for Str<'_> {
+    #[inline]
     fn eq(&self, other: &&str) -> bool {
         *self == **other
     }

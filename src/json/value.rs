@@ -1,6 +1,6 @@
 //! Values of a scanned document, read from its tape.
 
-use super::scan::{ESCAPED, Kind, Node, length_bit};
+use super::scan::{ANY_LOOK, Kind, Node, look, look_bit};
 use super::text::Str;
 use std::fmt;
 
@@ -83,7 +83,11 @@ impl<'a> Value<'a> {
         if self.kind() != Kind::Number {
             return None;
         }
-        if let Ok(n) = std::str::from_utf8(self.raw()).ok()?.parse() {
+        let digit = |n: u64, byte: &u8| match byte {
+            b'0'..=b'9' => n.checked_mul(10)?.checked_add((byte - b'0').into()),
+            _ => None,
+        };
+        if let Some(n) = self.raw().iter().try_fold(0, digit) {
             return Some(n);
         }
         let value = self.as_f64()?;
@@ -103,28 +107,34 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let object = self.node();
+        let look = look(key.len(), key.as_bytes().first().copied().unwrap_or(b'"'));
         // Another kind has no such bits.
-        match object.lengths & length_bit(key.len()) {
+        match object.look & look_bit(look) {
             0 => None,
-            _ => self.find(object, key),
+            _ => self.find(key, look),
         }
     }
 
     #[inline(never)]
-    fn find(&self, object: Node, key: &str) -> Option<Value<'a>> {
-        let (mut at, mut found) = (self.at + 1, None);
-        while at < object.next {
+    fn find(&self, key: &str, look: u16) -> Option<Value<'a>> {
+        let (_, nodes, mut at, end) = self.inside();
+        let mut found = None;
+        while at < end {
             // A name has no descendants: its value stands right behind it.
-            let name = &self.nodes[at as usize];
-            let fits = (name.end - name.start) as usize == key.len() + 2;
-            if (fits || name.flags & ESCAPED != 0)
-                && (Value { at, ..*self }).as_str().is_some_and(|s| s == *key)
-            {
+            let Some([name, value]) = nodes[at as usize..].first_chunk() else {
+                break;
+            };
+            if (name.look == look || name.look == ANY_LOOK) && self.at(at).is_text(key) {
                 found = Some(at + 1);
             }
-            at = self.nodes[at as usize + 1].next;
+            at = value.next;
         }
-        found.map(|at| Value { at, ..*self })
+        found.map(|at| self.at(at))
+    }
+
+    #[inline(never)]
+    fn is_text(&self, text: &str) -> bool {
+        self.as_str().is_some_and(|own| own == *text)
     }
 
     /// Like [`Value::get`], with `null` read as absent.

@@ -88,28 +88,61 @@ pub fn quoted(out: &mut Vec<u8>, escaped: &[u8]) {
 
 /// Appends bytes as lower-case hexadecimal digits.
 pub fn hex(out: &mut String, bytes: &[u8]) {
-    for bytes in bytes.chunks(32) {
-        let mut digits = [b'0'; 64];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
+    let (words, rest) = bytes.as_chunks();
+    out.reserve(2 * bytes.len());
+    for word in words {
+        let digits = hex_digits(u64::from_be_bytes(*word));
+        out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+    }
+    for byte in rest {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(HEX[usize::from(digit)].into());
         }
-        let digits = &digits[..2 * bytes.len()];
-        out.push_str(std::str::from_utf8(digits).unwrap_or_default());
     }
 }
 
+/// The lower-case hexadecimal digits of a number, those of each half at once.
+#[inline]
+pub fn hex_digits(number: u64) -> [u8; 16] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let half = |half: u64| {
+        let spread = (half | half << 16) & 0x0000_ffff_0000_ffff;
+        let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+        let digits = (spread | spread << 4) & (ONES * 15);
+        // Ten and more carry into the fifth bit.
+        let letters = (digits + ONES * 6) >> 4 & ONES;
+        digits + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)
+    };
+    let (high, low) = (half(number >> 32), half(number & 0xffff_ffff));
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+}
+
+/// The numbers from 0 to 99, two digits each.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + n as u8 / 10, b'0' + n as u8 % 10];
+        n += 1;
+    }
+    pairs
+};
+
 /// Appends an unsigned integer in decimal.
 pub fn uint(out: &mut Vec<u8>, mut n: u64) {
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
     let mut digits = [0u8; 20];
     let mut at = digits.len();
-    loop {
+    while n >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[(n % 100) as usize]);
+        n /= 100;
+    }
+    if n > 0 {
         at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
+        digits[at] = b'0' + n as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -142,6 +175,14 @@ mod tests {
             out.push(b'"');
             let back = serde_json::from_slice::<String>(&out).unwrap();
             prop_assert_eq!(back.as_bytes(), document);
+        }
+
+        #[test]
+        fn digits(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut out = String::from("x");
+            hex(&mut out, &bytes);
+            let plain: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            prop_assert_eq!(&out[1..], plain);
         }
 
         #[test]

@@ -3,12 +3,15 @@
 use super::request_id;
 use crate::error::{Error, Source};
 use crate::http::framing::{LAST_CHUNK, chunk_begin, chunk_end};
-use crate::http::head::{RequestHead, write_response};
+use crate::http::head::{RequestHead, begin_response, write_field};
 use crate::http::websocket::encode;
 use crate::json::write;
 use crate::sse::{Frame, Frames};
 
 pub use super::request_id::RequestId;
+
+/// Room for a head.
+const HEAD_BYTES: usize = 320;
 
 /// How the answer to one request is framed, fixed by the request's head.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +48,7 @@ impl Transport {
 }
 
 impl Framing {
-    /// Appends a whole answer with a body of known length.
+    /// Appends a whole answer.
     pub fn whole(
         &self,
         out: &mut Vec<u8>,
@@ -54,18 +57,32 @@ impl Framing {
         more: &[(&str, &str)],
         body: &[u8],
     ) {
-        let length = body.len().to_string();
-        let id = self.id.text();
-        let mut fields = vec![
-            ("content-type", content_type),
-            ("content-length", &length),
-            (request_id::FIELD, &id),
-        ];
-        fields.extend_from_slice(more);
-        self.connection(&mut fields);
-        write_response(out, status, &fields);
-        if !self.head_only {
-            out.extend_from_slice(body);
+        out.reserve(HEAD_BYTES + body.len());
+        let begin = out.len();
+        out.extend_from_slice(body);
+        self.head_before(out, begin, status, content_type, more);
+    }
+
+    /// Makes a whole answer of the body that stands in `out` from `begin`.
+    pub fn head_before(
+        &self,
+        out: &mut Vec<u8>,
+        begin: usize,
+        status: u16,
+        content_type: &str,
+        more: &[(&str, &str)],
+    ) {
+        let end = out.len();
+        begin_response(out, status);
+        write_field(out, "content-type", content_type);
+        out.extend_from_slice(b"content-length: ");
+        write::uint(out, (end - begin) as u64);
+        out.extend_from_slice(b"\r\n");
+        self.name(out);
+        self.end_head(out, more);
+        match self.head_only {
+            true => drop(out.drain(begin..end)),
+            false => out[begin..].rotate_left(end - begin),
         }
     }
 
@@ -97,30 +114,21 @@ impl Framing {
         );
     }
 
-    /// Appends the head of a stream of unknown length.
-    pub fn stream_head(
-        &self,
-        out: &mut Vec<u8>,
-        status: u16,
-        content_type: &str,
-        more: &[(&str, &str)],
-    ) {
+    /// Appends the head of a stream of server-sent events.
+    pub fn stream_head(&self, out: &mut Vec<u8>, more: &[(&str, &str)]) {
         if self.is_websocket() {
             return;
         }
-        let id = self.id.text();
-        let mut fields = vec![
-            ("content-type", content_type),
-            ("cache-control", "no-cache"),
-            (request_id::FIELD, &id),
-        ];
-        fields.push(("x-accel-buffering", "no"));
-        if self.is_chunked() {
-            fields.push(("transfer-encoding", "chunked"));
-        }
-        fields.extend_from_slice(more);
-        self.connection(&mut fields);
-        write_response(out, status, &fields);
+        out.reserve(HEAD_BYTES);
+        begin_response(out, 200);
+        out.extend_from_slice(b"content-type: text/event-stream\r\ncache-control: no-cache\r\n");
+        self.name(out);
+        let body = match self.is_chunked() {
+            true => "x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n",
+            false => "x-accel-buffering: no\r\n",
+        };
+        out.extend_from_slice(body.as_bytes());
+        self.end_head(out, more);
     }
 
     /// Begins a piece of a stream's body; what is appended next belongs to it.
@@ -155,12 +163,25 @@ impl Framing {
         self.transport == Transport::Http11
     }
 
-    fn connection(&self, fields: &mut Vec<(&str, &str)>) {
-        if !self.keep_alive {
-            fields.push(("connection", "close"));
-        } else if self.transport == Transport::Http10 {
-            fields.push(("connection", "keep-alive"));
+    /// Says the request's name.
+    fn name(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(request_id::FIELD.as_bytes());
+        out.extend_from_slice(b": ");
+        self.id.write(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Ends a head: `more` fields, and what becomes of the connection.
+    fn end_head(&self, out: &mut Vec<u8>, more: &[(&str, &str)]) {
+        for (name, value) in more {
+            write_field(out, name, value);
         }
+        let end = match (self.keep_alive, self.transport) {
+            (false, _) => "connection: close\r\n\r\n",
+            (true, Transport::Http10) => "connection: keep-alive\r\n\r\n",
+            (true, _) => "\r\n",
+        };
+        out.extend_from_slice(end.as_bytes());
     }
 }
 

@@ -11,6 +11,7 @@ use super::upstream::{self, Answer, Piece};
 use crate::chat;
 use crate::config::{Origin, Snapshot, Target};
 use crate::error::{Error, Kind, Source};
+use crate::http::head::media_type;
 use crate::limits;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::stream::{UpstreamEnd, Usage};
@@ -191,7 +192,10 @@ impl Attempt {
                 })
             }
             Body::Error => Err(self.classify()),
-            Body::Object if clean => self.object(out),
+            Body::Object if clean => {
+                let body = std::mem::take(&mut self.collected);
+                self.object(&body, out)
+            }
             _ => Err(early_end(why, self.answer.begun())),
         }
     }
@@ -232,15 +236,15 @@ impl Attempt {
 
     /// When [`Attempt::deadline`] is next due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [
-            self.finish_by(),
-            self.silent_by(),
-            self.hold_until(),
-            self.keepalive_at(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let sooner = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let begun = match self.head_sent {
+            true => self.keepalive_at(),
+            false => self.hold_until(),
+        };
+        sooner(sooner(self.silent_by(), begun), self.finish_by())
     }
 
     /// Ends a committed stream with `error`.
@@ -338,20 +342,16 @@ impl Attempt {
         if !(200..300).contains(&head.status) {
             return Ok(Body::Error);
         }
-        let media = head.headers.get("content-type").unwrap_or("");
-        let media = media
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase();
-        match media.as_str() {
-            "text/event-stream" => Ok(Body::Stream),
-            "application/json" => Ok(Body::Object),
-            "" if self.streaming => Ok(Body::Stream),
-            "" => Ok(Body::Object),
-            other => Err(upstream::broken(&format!("its content type is {other:?}"))),
+        let media = media_type(head.headers.get("content-type").unwrap_or(""));
+        let is = |name| media.eq_ignore_ascii_case(name);
+        if is("text/event-stream") || media.is_empty() && self.streaming {
+            return Ok(Body::Stream);
         }
+        if is("application/json") || media.is_empty() {
+            return Ok(Body::Object);
+        }
+        let media = media.to_ascii_lowercase();
+        Err(upstream::broken(&format!("its content type is {media:?}")))
     }
 
     /// Writes one piece of the downstream stream: whatever `act` appends, in one chunk, behind
@@ -394,10 +394,7 @@ impl Attempt {
             true => {
                 self.over = true;
                 match whole {
-                    true => {
-                        let body = out.split_off(begin);
-                        self.end_object(body, out)
-                    }
+                    true => self.end_object(out, begin),
                     false => self.end_stream(out, begin),
                 }
             }
@@ -424,13 +421,13 @@ impl Attempt {
             let frame = self.quota.iter().flat_map(|quota| &quota.frame);
             return out.extend(frame);
         }
-        self.framing
-            .stream_head(out, 200, "text/event-stream", &self.more_fields());
+        self.framing.stream_head(out, &self.more_fields());
     }
 
-    fn whole(&self, status: u16, body: &[u8], out: &mut Vec<u8>) {
+    /// Says the object that stands in `out` from `begin`.
+    fn whole(&self, out: &mut Vec<u8>, begin: usize) {
         self.framing
-            .whole(out, status, "application/json", &self.more_fields(), body);
+            .head_before(out, begin, 200, "application/json", &self.more_fields());
     }
 
     /// What the head says besides its framing: our diagnostics, and what of the provider's own
@@ -474,10 +471,20 @@ impl Attempt {
         self.mode.finish(end, out)
     }
 
+    /// Takes the body of an object, or of an error. One that comes in one read is not copied.
     fn collect(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Error> {
+        let mut whole: &[u8] = &[];
         loop {
             match self.answer.next(input)? {
+                Piece::Body(bytes)
+                    if self.body == Body::Object
+                        && whole.is_empty()
+                        && self.collected.is_empty() =>
+                {
+                    whole = bytes;
+                }
                 Piece::Body(bytes) => {
+                    self.collected.extend_from_slice(std::mem::take(&mut whole));
                     self.collected.extend_from_slice(bytes);
                     if self.body == Body::Error
                         && self.collected.len() > limits::ERROR_BODY_BYTES_MAX
@@ -491,31 +498,37 @@ impl Attempt {
                     }
                 }
                 Piece::Head(_) => {}
-                Piece::NeedMore => return Ok(Step::More),
+                Piece::NeedMore => {
+                    self.collected.extend_from_slice(whole);
+                    return Ok(Step::More);
+                }
                 Piece::End if self.body == Body::Error => return Err(self.classify()),
-                Piece::End => return self.object(out),
+                Piece::End if whole.is_empty() => {
+                    let body = std::mem::take(&mut self.collected);
+                    return self.object(&body, out);
+                }
+                Piece::End => return self.object(whole, out),
             }
         }
     }
 
     /// The whole object is there.
-    fn object(&mut self, out: &mut Vec<u8>) -> Result<Step, Error> {
-        let body = std::mem::take(&mut self.collected);
+    fn object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Step, Error> {
         let now = self.last_upstream;
         if self.mode.passes() && self.framing.is_websocket() {
             return Err(upstream::broken("it is no stream"));
         }
         if self.mode.passes() {
-            self.mode.look_at_object(&body);
+            self.mode.look_at_object(body);
             self.over = true;
-            return Ok(self.end_object(body, out));
+            let begin = out.len();
+            out.extend_from_slice(body);
+            return Ok(self.end_object(out, begin));
         }
         let Some(now) = now else {
             return Err(early_end(None, false));
         };
-        self.stream(now, out, |attempt, out| {
-            attempt.mode.feed_object(&body, out)
-        })
+        self.stream(now, out, |attempt, out| attempt.mode.feed_object(body, out))
     }
 
     fn classify(&self) -> Error {

@@ -3,7 +3,7 @@
 use super::operator;
 use super::stored::Question;
 use crate::error::{Error, Kind, Source};
-use crate::http::head::{BodyKind, RequestHead};
+use crate::http::head::{BodyKind, RequestHead, media_type};
 use crate::http::websocket;
 use crate::limits;
 
@@ -148,7 +148,7 @@ fn judge_body(head: &RequestHead) -> Result<(), Error> {
         .headers
         .get("content-type")
         .unwrap_or("application/json");
-    let media = media.split(';').next().unwrap_or("").trim();
+    let media = media_type(media);
     if !media.eq_ignore_ascii_case("application/json") {
         let message = format!("The content type must be application/json, not {media:?}.");
         return Err(Error::new(

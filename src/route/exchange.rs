@@ -39,13 +39,12 @@ use crate::error::{Error, Kind, Source};
 use crate::http::coding;
 use crate::http::framing::{BodyDecoder, Decoded};
 use crate::http::head::{BodyKind, Headers, RequestHead};
-use crate::json::{Tape, Value};
+use crate::json::{Tape, Value, with_tape};
 use crate::ledger::meter::Lease;
 use crate::ledger::peer::Peer;
 use crate::ledger::record::Record;
 use crate::limits;
 use keep::Keeping;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -106,7 +105,8 @@ pub struct Exchange {
     login: Showing,
     keeping: Option<Box<Keeping>>,
     upstream_open: bool,
-    pending: VecDeque<Action>,
+    /// What the shell is to do next: mostly one thing.
+    pending: Vec<Action>,
     deadline: Option<Instant>,
     out: Vec<u8>,
     client_gone: bool,
@@ -207,7 +207,7 @@ impl Exchange {
             login: Showing::default(),
             keeping: None,
             upstream_open: false,
-            pending: VecDeque::new(),
+            pending: Vec::new(),
             deadline: Some(now + limits::CLIENT_READ_TIMEOUT),
             out: Vec::new(),
             client_gone: false,
@@ -268,11 +268,20 @@ impl Exchange {
             Some(coding) => coding::decode(coding, body)?,
             None => body,
         };
-        let mut tape = Tape::for_document(body.len());
+        match with_tape(|tape| self.understand(tape, &body))? {
+            true => self.keep(body),
+            false => self.body = body,
+        }
+        Ok(())
+    }
+
+    /// Reads a request for a model and starts it: `true`. `false` where something else has to come
+    /// first, so that the body is read again.
+    fn understand(&mut self, tape: &mut Tape, body: &[u8]) -> Result<bool, Error> {
         let request = tape
-            .parse(&body)
+            .parse(body)
             .map_err(|e| Error::bad_request(format!("The request body is not valid JSON: {e}.")))?;
-        self.note_request(request, &body);
+        self.note_request(request, body);
         let counts = self.endpoint == Endpoint::InputTokens;
         if !counts || request.present("model").is_some() {
             let model = local::model_of(request)?;
@@ -288,12 +297,9 @@ impl Exchange {
             self.record.model = model;
         }
         if self.endpoint != Endpoint::Chat && self.asks_for_previous(request)? {
-            self.body = body;
-            return Ok(());
+            return Ok(false);
         }
-        self.go(request, &body)?;
-        self.keep(body);
-        Ok(())
+        self.go(request, body).map(|()| true)
     }
 
     /// Starts what is known to be whole.
@@ -323,9 +329,9 @@ impl Exchange {
 
     fn ask_for_connection(&mut self, origin: Origin) {
         if std::mem::take(&mut self.upstream_open) {
-            self.pending.push_back(Action::CloseUpstream);
+            self.pending.push(Action::CloseUpstream);
         }
-        self.pending.push_back(Action::Connect(origin));
+        self.pending.push(Action::Connect(origin));
         self.deadline = Some(self.last + self.snapshot.timeouts.connect);
         self.phase = Phase::Connecting;
     }
@@ -341,7 +347,7 @@ impl Exchange {
             saying.sends(&bytes);
         }
         self.deadline = Some(now + self.snapshot.timeouts.silence);
-        self.pending.push_back(Action::ToUpstream(bytes));
+        self.pending.push(Action::ToUpstream(bytes));
     }
 
     fn upstream_bytes(&mut self, bytes: &[u8], now: Instant) {
@@ -584,8 +590,8 @@ impl Machine for Exchange {
         if !self.out.is_empty() && !self.client_gone {
             return Action::ToClient;
         }
-        if let Some(action) = self.pending.pop_front() {
-            return action;
+        if !self.pending.is_empty() {
+            return self.pending.remove(0);
         }
         match self.phase {
             Phase::Body => Action::ReadClient,

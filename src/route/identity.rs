@@ -11,6 +11,8 @@ use ring::digest;
 /// What Strait calls itself.
 const NAME: &str = "strait";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How it says so where nobody else is named.
+const AGENT: &str = concat!("\r\nuser-agent: strait/", env!("CARGO_PKG_VERSION"));
 /// What Codex calls itself begins so.
 const CODEX: &str = "codex";
 /// Longest name of a conversation that is passed on as it is.
@@ -42,7 +44,7 @@ pub(super) fn write(out: &mut Vec<u8>, order: &Order<'_>) {
     let own = codex.then(|| headers.get("user-agent")).flatten();
     match own {
         Some(agent) => field(out, "user-agent", &[agent]),
-        None => field(out, "user-agent", &[NAME, "/", VERSION]),
+        None => out.extend_from_slice(AGENT.as_bytes()),
     }
     if profile.originator {
         program(out, order.head, own);

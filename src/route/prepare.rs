@@ -18,6 +18,7 @@ use crate::responses::tool::ToolTable;
 use crate::translate::diagnostic::Diagnostic;
 use crate::translate::fold::Fold;
 use crate::translate::passthrough::Tap;
+use crate::translate::seed::{self, mix};
 use crate::translate::snapshot::Place;
 use crate::translate::stream::{Plan, Rules, Sink, Translator};
 use crate::translate::{request, reverse, rewrite, snapshot};
@@ -202,7 +203,7 @@ fn reversed(order: &Order<'_>) -> Result<Prepared, Error> {
     };
     let plan = reverse::stream::Plan {
         sink,
-        id: format!("chatcmpl-{}", id_of(&order.seed)),
+        id: id_of("chatcmpl-", &order.seed),
         created: order.unix_s,
         model: requested.unwrap_or_default().into_owned(),
         include_usage: translated.include_usage,
@@ -264,13 +265,12 @@ pub(super) fn warm_up(
 
 /// The id of the response that a seed belongs to.
 pub(super) fn response_id(seed: &[u8; 32]) -> String {
-    format!("resp_{}", id_of(seed))
+    id_of("resp_", seed)
 }
 
-/// 48 hexadecimal digits that nobody can guess.
-fn id_of(seed: &[u8; 32]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, seed);
-    let mut id = String::with_capacity(48);
-    crate::json::write::hex(&mut id, &digest.as_ref()[..24]);
-    id
+/// A name with 48 hexadecimal digits behind `prefix` that nobody can guess, not even by the
+/// request's name: that tells half of what they follow from.
+fn id_of(prefix: &str, seed: &[u8; 32]) -> String {
+    let [a, b, c, d] = seed::words(seed);
+    seed::name(prefix, [mix(a ^ d), mix(b ^ mix(a)), mix(c ^ mix(b))])
 }

@@ -2,6 +2,7 @@
 
 use crate::http::head::Headers;
 use crate::json::write;
+use crate::translate::seed::{self, mix};
 
 /// The field that names a request, in both directions.
 pub(super) const FIELD: &str = "x-request-id";
@@ -11,23 +12,27 @@ const BYTES_MAX: usize = 128;
 /// Our own name of a request: every answer says it, and what is noted of the request stands under
 /// it. It is never the client's: two clients may choose the same.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RequestId([u8; 16]);
+pub struct RequestId([u64; 2]);
 
 impl RequestId {
-    /// The name that follows from a request's randomness, and tells nothing of it.
+    /// The name that follows from a request's randomness. Half of that stays unknown to whoever
+    /// knows the name, so nothing else that follows from it can be told.
     pub fn of(entropy: &[u8; 32]) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, entropy);
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest.as_ref()[..16]);
-        RequestId(bytes)
+        let [a, b, c, d] = seed::words(entropy);
+        RequestId([mix(a ^ mix(c)), mix(b ^ mix(d))])
     }
 
-    /// `req_` and 32 hexadecimal digits.
+    /// Appends `req_` and 32 hexadecimal digits.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"req_");
+        for word in self.0 {
+            out.extend_from_slice(&write::hex_digits(word));
+        }
+    }
+
+    /// What [`RequestId::write`] appends.
     pub fn text(self) -> String {
-        let mut text = String::with_capacity(36);
-        text.push_str("req_");
-        write::hex(&mut text, &self.0);
-        text
+        seed::name("req_", self.0)
     }
 }
 

@@ -10,6 +10,13 @@ use crate::http::head::{self, Headers, Parsed, ResponseHead};
 use crate::json::write;
 use crate::limits;
 
+/// The end of a head up to the body's length, of a request for a stream.
+const STREAM_LENGTH: &[u8] =
+    b"\r\ncontent-type: application/json\r\naccept: text/event-stream\r\ncontent-length: ";
+/// The same of one for an object.
+const OBJECT_LENGTH: &[u8] =
+    b"\r\ncontent-type: application/json\r\naccept: application/json\r\ncontent-length: ";
+
 /// Writes a whole request: head, then `body`. `api_path` starts with a slash.
 pub(super) fn request(order: &Order<'_>, api_path: &str, stream: bool, body: &[u8]) -> Vec<u8> {
     let provider = &order.target.provider;
@@ -34,29 +41,24 @@ pub fn post(
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + body.len());
     let default_port = if origin.tls { 443 } else { 80 };
-    let parts = ["POST "].into_iter().chain(path.iter().copied());
-    for part in parts.chain([" HTTP/1.1\r\nhost: "]) {
+    let (open, close) = match origin.host.contains(':') {
+        true => (" HTTP/1.1\r\nhost: [", "]"),
+        false => (" HTTP/1.1\r\nhost: ", ""),
+    };
+    out.extend_from_slice(b"POST ");
+    for part in path.iter().chain(&[open, &origin.host, close]) {
         out.extend_from_slice(part.as_bytes());
-    }
-    if origin.host.contains(':') {
-        out.extend_from_slice(format!("[{}]", origin.host).as_bytes());
-    } else {
-        out.extend_from_slice(origin.host.as_bytes());
     }
     if origin.port != default_port {
         out.push(b':');
         write::uint(&mut out, u64::from(origin.port));
     }
     fields(&mut out);
-    let accept = if stream {
-        "text/event-stream"
-    } else {
-        "application/json"
+    let length = match stream {
+        true => STREAM_LENGTH,
+        false => OBJECT_LENGTH,
     };
-    for part in ["\r\ncontent-type: application/json\r\naccept: ", accept] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out.extend_from_slice(b"\r\ncontent-length: ");
+    out.extend_from_slice(length);
     write::uint(&mut out, body.len() as u64);
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
@@ -117,10 +119,20 @@ impl Answer {
             if input.is_empty() {
                 return Ok(false);
             }
+            // Mostly it comes whole, and is read where it stands.
             let held = self.buffer.len();
-            self.buffer.extend_from_slice(input);
-            match head::response(&self.buffer, "POST")? {
+            let parsed = match held {
+                0 => head::response(input, "POST")?,
+                _ => {
+                    self.buffer.extend_from_slice(input);
+                    head::response(&self.buffer, "POST")?
+                }
+            };
+            match parsed {
                 Parsed::Partial => {
+                    if held == 0 {
+                        self.buffer.extend_from_slice(input);
+                    }
                     *input = &[];
                     if self.buffer.len() > limits::HEAD_BYTES_MAX {
                         return Err(broken("its response head is too large"));

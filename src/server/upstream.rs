@@ -257,8 +257,8 @@ async fn try_connect(
 ) -> Result<Upstream, String> {
     let proxy = origin.proxy.clone();
     let (host, port) = match &proxy {
-        Some(proxy) => (&proxy.host, proxy.port),
-        None => (&origin.host, origin.port),
+        Some(proxy) => (proxy.host.as_str(), proxy.port),
+        None => (&*origin.host, origin.port),
     };
     let addresses = cache.resolve(host).await.map_err(|why| why.to_string())?;
     let stream = first_to_answer(&addresses, port).await?;
@@ -270,7 +270,7 @@ async fn try_connect(
             Protocol::Socks5 => {
                 let found = cache.resolve(&upstream.origin.host).await;
                 let found = found.map_err(|why| why.to_string())?;
-                found.first().ok_or("no address")?.to_string()
+                found.first().ok_or("no address")?.to_string().into()
             }
         };
         upstream.tunnel(proxy, &host).await?;

@@ -14,10 +14,11 @@ const NO_OUTPUT: &[u8] = b"(no output: the call was interrupted)";
 impl<'a> Messages<'a, '_> {
     /// Writes the collected turn, if there is anything in it.
     pub(super) fn flush(&mut self) {
-        let mut turn = std::mem::take(&mut self.turn);
-        if !turn.text.is_empty() || !turn.calls.is_empty() {
-            self.block(&turn);
+        if self.turn.text.is_empty() && self.turn.calls.is_empty() {
+            return self.turn.clear();
         }
+        let mut turn = std::mem::take(&mut self.turn);
+        self.block(&turn);
         // The next turn is collected in the same memory.
         turn.clear();
         self.turn = turn;

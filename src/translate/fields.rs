@@ -305,9 +305,11 @@ impl<'a, 'o> Fields<'a, 'o> {
                 self.raw("stream_options", br#"{"include_usage":true}"#);
             }
         }
-        for (key, value) in std::mem::take(&mut self.extra) {
-            if self.open(&key) {
-                toml_json(self.out, &value);
+        if !self.extra.is_empty() {
+            for (key, value) in std::mem::take(&mut self.extra) {
+                if self.open(&key) {
+                    toml_json(self.out, &value);
+                }
             }
         }
         self.unknown();

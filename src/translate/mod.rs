@@ -29,6 +29,7 @@ pub mod reverse;
 pub mod rewrite;
 mod schema;
 pub mod seal;
+pub(crate) mod seed;
 pub mod snapshot;
 pub mod stream;
 pub mod tokens;

@@ -9,6 +9,8 @@ use crate::json::{Kind, Value};
 
 /// Longest list of diagnostics in `metadata`, in bytes: the API's limit for a metadata value.
 const DIAGNOSTICS_BYTES_MAX: usize = 512;
+/// Room for all members but the long ones.
+const ECHO_BYTES: usize = 640;
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 const SUMMARIES: [&str; 3] = ["auto", "concise", "detailed"];
 const TIERS: [&str; 7] = [
@@ -30,6 +32,15 @@ pub struct Place<'a> {
     pub previous: Option<&'a [u8]>,
 }
 
+/// Says a member of the request as it is where it fits, else the default.
+macro_rules! member {
+    ($echo:ident, $name:literal, $fits:expr, $default:literal) => {
+        let key = concat!(",\"", $name, "\":");
+        let default = concat!(",\"", $name, "\":", $default);
+        $echo.member($name, $fits, key, default)
+    };
+}
+
 /// The echoed members, `"model":…,…,"frequency_penalty":…`, without braces. `minimal` leaves out
 /// what is long: tools and instructions.
 pub fn echo(
@@ -39,50 +50,51 @@ pub fn echo(
     minimal: bool,
     place: Place<'_>,
 ) -> Vec<u8> {
+    let instructions = request.str("instructions").filter(|_| !minimal);
+    let tools = request.get("tools").filter(|_| !minimal);
+    let long = instructions.map_or(0, |text| text.raw().len());
+    let long = long + tools.map_or(0, |tools| tools.raw().len());
     let mut echo = Echo {
         request,
-        out: Vec::with_capacity(1024),
+        out: Vec::with_capacity(ECHO_BYTES + long),
     };
-    echo.out.extend_from_slice(b"\"model\":");
+    echo.raw("\"model\":");
     write::string(&mut echo.out, model_requested);
-    echo.raw(",\"background\":false");
-    echo.raw(",\"instructions\":");
-    match request.str("instructions") {
-        Some(text) if !minimal => {
+    echo.raw(",\"background\":false,\"instructions\":");
+    match instructions {
+        Some(text) => {
             echo.out.push(b'"');
             text.splice(&mut echo.out);
             echo.out.push(b'"');
         }
-        _ => echo.raw("null"),
+        None => echo.raw("null"),
     }
-    echo.member("max_output_tokens", is_integer, "null");
-    echo.member("max_tool_calls", is_integer, "null");
-    echo.member("parallel_tool_calls", is_bool, "true");
-    echo.key("previous_response_id");
+    member!(echo, "max_output_tokens", is_integer, "null");
+    member!(echo, "max_tool_calls", is_integer, "null");
+    member!(echo, "parallel_tool_calls", is_bool, "true");
+    echo.raw(",\"previous_response_id\":");
     match place.previous {
         Some(id) => write::quoted(&mut echo.out, id),
         None => echo.raw("null"),
     }
-    echo.member("prompt_cache_key", is_string, "null");
+    member!(echo, "prompt_cache_key", is_string, "null");
     echo.reasoning();
-    echo.member("safety_identifier", is_string, "null");
-    echo.member("service_tier", |v| one_of(v, &TIERS), "\"default\"");
-    echo.key("store");
-    echo.raw(if place.kept { "true" } else { "false" });
-    echo.member("temperature", is_number, "1.0");
+    member!(echo, "safety_identifier", is_string, "null");
+    member!(echo, "service_tier", is_tier, "\"default\"");
+    echo.raw(match place.kept {
+        true => ",\"store\":true",
+        false => ",\"store\":false",
+    });
+    member!(echo, "temperature", is_number, "1.0");
     echo.text();
-    echo.member("tool_choice", is_tool_choice, "\"auto\"");
-    echo.tools(minimal);
-    echo.member("top_logprobs", is_integer, "0");
-    echo.member("top_p", is_number, "1.0");
-    echo.member(
-        "truncation",
-        |v| one_of(v, &["auto", "disabled"]),
-        "\"disabled\"",
-    );
+    member!(echo, "tool_choice", is_tool_choice, "\"auto\"");
+    echo.tools(tools);
+    member!(echo, "top_logprobs", is_integer, "0");
+    member!(echo, "top_p", is_number, "1.0");
+    member!(echo, "truncation", is_truncation, "\"disabled\"");
     echo.metadata(diagnostics);
-    echo.member("presence_penalty", is_number, "0.0");
-    echo.member("frequency_penalty", is_number, "0.0");
+    member!(echo, "presence_penalty", is_number, "0.0");
+    member!(echo, "frequency_penalty", is_number, "0.0");
     // It is kept for as long as the stream lasts.
     echo.out.shrink_to_fit();
     echo.out
@@ -102,6 +114,14 @@ fn is_string(v: Value<'_>) -> bool {
 
 fn is_number(v: Value<'_>) -> bool {
     v.kind() == Kind::Number
+}
+
+fn is_tier(v: Value<'_>) -> bool {
+    one_of(v, &TIERS)
+}
+
+fn is_truncation(v: Value<'_>) -> bool {
+    one_of(v, &["auto", "disabled"])
 }
 
 fn one_of(v: Value<'_>, allowed: &[&str]) -> bool {
@@ -212,30 +232,31 @@ impl<'a> Echo<'a> {
         }
     }
 
-    fn member(&mut self, name: &str, fits: fn(Value<'_>) -> bool, default: &str) {
-        self.key(name);
+    fn member(&mut self, name: &str, fits: fn(Value<'_>) -> bool, key: &str, default: &str) {
         match self.request.get(name).filter(|v| fits(*v)) {
-            Some(value) => self.value(value),
+            Some(value) => {
+                self.raw(key);
+                self.value(value);
+            }
             None => self.raw(default),
         }
     }
 
     fn reasoning(&mut self) {
-        let reasoning = self.request.present("reasoning");
-        self.raw(",\"reasoning\":{");
-        for (i, (name, allowed)) in [("effort", &EFFORTS[..]), ("summary", &SUMMARIES[..])]
-            .into_iter()
-            .enumerate()
-        {
-            if i > 0 {
-                self.out.push(b',');
-            }
-            write::string(&mut self.out, name);
-            self.out.push(b':');
-            let mut given = reasoning.and_then(|r| r.present(name));
-            if name == "summary" && given.is_none() {
-                given = reasoning.and_then(|r| r.present("generate_summary"));
-            }
+        let Some(reasoning) = self.request.present("reasoning") else {
+            return self.raw(",\"reasoning\":{\"effort\":null,\"summary\":null}");
+        };
+        let summary = reasoning.present("summary");
+        let summary = summary.or_else(|| reasoning.present("generate_summary"));
+        for (key, given, allowed) in [
+            (
+                ",\"reasoning\":{\"effort\":",
+                reasoning.present("effort"),
+                &EFFORTS[..],
+            ),
+            (",\"summary\":", summary, &SUMMARIES[..]),
+        ] {
+            self.raw(key);
             match given.filter(|v| one_of(*v, allowed)) {
                 Some(value) => self.value(value),
                 None => self.raw("null"),
@@ -245,9 +266,11 @@ impl<'a> Echo<'a> {
     }
 
     fn text(&mut self) {
-        let text = self.request.present("text");
+        let Some(text) = self.request.present("text") else {
+            return self.raw(",\"text\":{\"format\":{\"type\":\"text\"}}");
+        };
         self.raw(",\"text\":{\"format\":");
-        let format = text.and_then(|t| t.present("format")).filter(|f| {
+        let format = text.present("format").filter(|f| {
             f.str("type").is_some_and(|t| {
                 t == "json_object"
                     || t == "text"
@@ -260,7 +283,7 @@ impl<'a> Echo<'a> {
             Some(format) => self.value(format),
             None => self.raw("{\"type\":\"text\"}"),
         }
-        let verbosity = text.and_then(|t| t.present("verbosity"));
+        let verbosity = text.present("verbosity");
         if let Some(v) = verbosity.filter(|v| one_of(*v, &["low", "medium", "high"])) {
             self.raw(",\"verbosity\":");
             self.value(v);
@@ -268,9 +291,8 @@ impl<'a> Echo<'a> {
         self.out.push(b'}');
     }
 
-    fn tools(&mut self, minimal: bool) {
+    fn tools(&mut self, tools: Option<Value<'_>>) {
         self.raw(",\"tools\":[");
-        let tools = self.request.get("tools").filter(|_| !minimal);
         let mut first = true;
         for tool in tools.iter().flat_map(|t| t.items()).filter(|t| is_tool(*t)) {
             if !std::mem::take(&mut first) {

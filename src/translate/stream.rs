@@ -18,7 +18,7 @@ mod view;
 use crate::auth::secret::SealKey;
 use crate::chat;
 use crate::error::{Error, Kind, Source};
-use crate::json::{Tape, with_tape};
+use crate::json::with_tape;
 pub use crate::ledger::usage::Usage;
 use crate::provider::Profile;
 use crate::responses::tool::ToolTable;
@@ -362,8 +362,7 @@ impl Translator {
 
     /// Takes a whole `chat.completion` object instead of a stream.
     pub fn feed_object(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let mut tape = Tape::for_document(body.len());
-        let result = match tape.parse(body) {
+        let result = with_tape(|tape| match tape.parse(body) {
             Err(e) => {
                 let message = format!("The provider's answer is not JSON: {e}.");
                 Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message))
@@ -376,7 +375,7 @@ impl Translator {
                 }
                 root => self.chunk(&root, out).and_then(|()| self.conclude(out)),
             },
-        };
+        });
         self.settle(result.map_err(FeedError::Frame), out)
     }
 
@@ -386,10 +385,7 @@ impl Translator {
             return;
         }
         self.state = State::Committed;
-        self.emitter
-            .response_event(out, "response.created", &Status::InProgress, None);
-        self.emitter
-            .response_event(out, "response.in_progress", &Status::InProgress, None);
+        self.emitter.begin_response(out);
     }
 
     /// Says a whole response without output, for a request that wants none.
@@ -502,6 +498,7 @@ impl Translator {
             return Err(Error::new(Source::Upstream, Kind::UpstreamBroken, message));
         }
         self.commit(out);
+        self.emitter.make_room(out, self.open.text_len());
         let cut = matches!(finish, Finish::Incomplete(_));
         self.flush_think(out);
         self.close_all(cut, out);

@@ -1,7 +1,7 @@
 //! Token counts, wherever providers put them (SPEC 4.3).
 
 use super::stream::Usage;
-use crate::json::Value;
+use crate::json::{Members, Names, Value};
 
 /// The token counts of a chunk or of a whole chat answer.
 pub fn of_chunk(chunk: Value<'_>) -> Option<Usage> {
@@ -9,17 +9,32 @@ pub fn of_chunk(chunk: Value<'_>) -> Option<Usage> {
         .or_else(|| of_chat(chunk.present("x_groq").and_then(|x| x.present("usage"))))
 }
 
+/// Where providers put their counts.
+static COUNTS: Names<11> = Names::new([
+    "prompt_tokens",
+    "input_tokens",
+    "completion_tokens",
+    "output_tokens",
+    "total_tokens",
+    "completion_tokens_details",
+    "reasoning_tokens",
+    "prompt_tokens_details",
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cache_creation_input_tokens",
+]);
+
 /// The token counts of a chat answer, in all the places where providers put them.
 pub fn of_chat(usage: Option<Value<'_>>) -> Option<Usage> {
-    let usage = usage?;
-    let number = |object: Value<'_>, name: &str| object.get(name).and_then(|n| n.as_u64());
-    let either = |a: &str, b: &str| number(usage, a).or_else(|| number(usage, b));
-    let detail = |object: &str, name: &str| usage.present(object).and_then(|o| number(o, name));
-    let input = either("prompt_tokens", "input_tokens").unwrap_or(0);
-    let mut output = either("completion_tokens", "output_tokens").unwrap_or(0);
-    let total = number(usage, "total_tokens").unwrap_or(0);
-    let reasoning = detail("completion_tokens_details", "reasoning_tokens")
-        .or_else(|| number(usage, "reasoning_tokens"))
+    let counts = Members::of(usage?, &COUNTS);
+    let count = |n: usize| counts.get(n).and_then(|count| count.as_u64());
+    let either = |a: usize, b: usize| count(a).or_else(|| count(b)).unwrap_or(0);
+    let detail = |n: usize, name: &str| counts.present(n)?.get(name)?.as_u64();
+    let input = either(0, 1);
+    let mut output = either(2, 3);
+    let total = count(4).unwrap_or(0);
+    let reasoning = detail(5, "reasoning_tokens")
+        .or_else(|| count(6))
         .unwrap_or(0);
     if input == 0 && output == 0 && total == 0 {
         return None;
@@ -29,12 +44,12 @@ pub fn of_chat(usage: Option<Value<'_>>) -> Option<Usage> {
         // xAI counts reasoning beside the completion, not inside it.
         output = beside;
     }
-    let cached = detail("prompt_tokens_details", "cached_tokens")
-        .or_else(|| number(usage, "prompt_cache_hit_tokens"))
-        .or_else(|| number(usage, "cached_tokens"))
+    let cached = detail(7, "cached_tokens")
+        .or_else(|| count(9))
+        .or_else(|| count(8))
         .unwrap_or(0);
-    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
-        .or_else(|| number(usage, "cache_creation_input_tokens"))
+    let cache_write = detail(7, "cache_write_tokens")
+        .or_else(|| count(10))
         .unwrap_or(0);
     Some(Usage {
         input,

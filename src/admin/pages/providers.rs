@@ -82,7 +82,7 @@ fn address(provider: &Provider) -> String {
     let usual = if origin.tls { 443 } else { 80 };
     let host = match origin.host.contains(':') {
         true => format!("[{}]", origin.host),
-        false => origin.host.clone(),
+        false => origin.host.to_string(),
     };
     let port = match origin.port == usual {
         true => String::new(),

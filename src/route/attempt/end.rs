@@ -17,7 +17,9 @@ impl Attempt {
             response = unstored(response);
         }
         if self.gives_object() {
-            return self.whole(200, &response, out);
+            let begin = out.len();
+            out.extend_from_slice(&response);
+            return self.whole(out, begin);
         }
         let begin = self.framing.begin(out);
         self.mode.say_end(&response, kept, out);
@@ -47,13 +49,13 @@ impl Attempt {
         self.mode.gives_object() || self.body == Body::Object && self.mode.passes()
     }
 
-    /// Says the whole object, or holds it back.
-    pub(super) fn end_object(&mut self, body: Vec<u8>, out: &mut Vec<u8>) -> Step {
+    /// Says the whole object, which stands in `out` from `begin`, or holds it back.
+    pub(super) fn end_object(&mut self, out: &mut Vec<u8>, begin: usize) -> Step {
         if self.holds_end {
-            self.collected = body;
+            self.collected = out.split_off(begin);
             return Step::Held;
         }
-        self.whole(200, &body, out);
+        self.whole(out, begin);
         Step::Done
     }
 }

@@ -21,9 +21,12 @@ impl Exchange {
             // Before anything of the body is read.
             operator::admit(&self.head, &self.snapshot, self.unix_s)?;
         } else if !self.endpoint.is_open() {
-            origin::admit(&self.head, self.snapshot.is_open())?;
-            let known = self.snapshot.authorize(bearer(&self.head), self.unix_s);
-            self.key = known.map_err(refused)?;
+            let open = self.snapshot.is_open();
+            origin::admit(&self.head, open)?;
+            if !open {
+                let known = self.snapshot.authorize(bearer(&self.head), self.unix_s);
+                self.key = known.map_err(refused)?;
+            }
             if let Some(key) = &self.key {
                 self.record.key.clone_from(&key.name);
             }

@@ -25,8 +25,7 @@ impl Exchange {
     pub(super) fn follow(&mut self, response: Stored, after: Option<u64>) {
         self.record.status = 200;
         self.record.outcome = "open";
-        self.framing
-            .stream_head(&mut self.out, 200, "text/event-stream", &[]);
+        self.framing.stream_head(&mut self.out, &[]);
         let keeping = self.keeping.get_or_insert_default();
         keeping.follow = Some(Box::new(Follow {
             response: Box::new(response),

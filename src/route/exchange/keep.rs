@@ -63,7 +63,7 @@ impl Exchange {
 
     /// Asks the store; the answer is awaited in `phase`.
     pub(super) fn ask_store(&mut self, ask: Ask, phase: Phase) {
-        self.pending.push_back(Action::Store(Box::new(ask)));
+        self.pending.push(Action::Store(Box::new(ask)));
         self.deadline = Some(self.last + limits::STORE_WAIT);
         self.phase = phase;
     }
@@ -218,7 +218,7 @@ impl Exchange {
     pub(super) fn give_back(&mut self) {
         let whole = self.attempt.as_ref().is_some_and(Attempt::reusable);
         if whole && std::mem::take(&mut self.upstream_open) {
-            self.pending.push_back(Action::ReleaseUpstream);
+            self.pending.push(Action::ReleaseUpstream);
         }
     }
 

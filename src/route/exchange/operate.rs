@@ -10,7 +10,7 @@ impl Exchange {
     /// Hands the request over.
     pub(super) fn operate(&mut self, body: Vec<u8>) -> Result<(), Error> {
         let pass = operator::admit(&self.head, &self.snapshot, self.unix_s)?;
-        self.pending.push_back(Action::Operate(Box::new(Ask {
+        self.pending.push(Action::Operate(Box::new(Ask {
             snapshot: self.snapshot.clone(),
             head: self.head.clone(),
             body,

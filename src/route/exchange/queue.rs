@@ -132,7 +132,7 @@ impl Exchange {
                 self.over();
             }
         }
-        self.pending.push_front(Action::Spawn(Box::new(work)));
+        self.pending.insert(0, Action::Spawn(Box::new(work)));
         Ok(())
     }
 }

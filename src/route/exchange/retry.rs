@@ -169,7 +169,7 @@ impl Exchange {
 
     fn ask_for_login(&mut self, ask: Ask) {
         self.leave_upstream();
-        self.pending.push_back(Action::Login(ask));
+        self.pending.push(Action::Login(ask));
         self.deadline = Some(self.last + limits::LOGIN_TIMEOUT);
         self.phase = Phase::Login;
     }
@@ -205,7 +205,7 @@ impl Exchange {
     fn leave_upstream(&mut self) {
         self.attempt = None;
         if std::mem::take(&mut self.upstream_open) {
-            self.pending.push_back(Action::CloseUpstream);
+            self.pending.push(Action::CloseUpstream);
         }
     }
 

@@ -5,6 +5,7 @@ use super::{Plan, Sink, Usage};
 use crate::error::Error;
 use crate::http::websocket;
 use crate::json::{Content, write};
+use crate::translate::seed::{self, mix};
 
 /// How a response ended, or that it has not.
 #[derive(Debug)]
@@ -123,6 +124,10 @@ impl Line {
 
 /// Room for what a snapshot says besides the output and the echo.
 const SNAPSHOT_BYTES: usize = 512;
+/// Room for the rest of a stream's first piece: the beginning of an item, and some text.
+const BEGIN_BYTES: usize = 1024;
+/// Room for the events at the end of a stream, besides texts and the response.
+const END_BYTES: usize = 1280;
 /// Room for a line, with digits to spare.
 const LINE_BYTES: usize = 256;
 
@@ -219,19 +224,9 @@ impl Emitter {
     /// A fresh id with the given prefix: unique in the response, unpredictable across responses.
     pub(super) fn id(&mut self, prefix: &str) -> String {
         self.ids += 1;
-        let word = |at: usize| {
-            let bytes = &self.plan.seed[at..at + 8];
-            u64::from_le_bytes(bytes.try_into().expect("a slice of eight bytes"))
-        };
-        let (a, b) = (
-            mix(word(0) ^ self.ids),
-            mix(word(8).wrapping_add(self.ids << 32)),
-        );
-        let mut id = String::with_capacity(prefix.len() + 32);
-        id.push_str(prefix);
-        write::hex(&mut id, &a.to_be_bytes());
-        write::hex(&mut id, &b.to_be_bytes());
-        id
+        let [a, b, ..] = seed::words(&self.plan.seed);
+        let words = [mix(a ^ self.ids), mix(b.wrapping_add(self.ids << 32))];
+        seed::name(prefix, words)
     }
 
     /// A nonce that never repeats: the seed is fresh for every attempt, the counter within it.
@@ -280,6 +275,25 @@ impl Emitter {
             out.extend_from_slice(b",\"response\":");
             emitter.snapshot(out, status, usage);
         });
+    }
+
+    /// Begins the stream: the response as it is before its first item, twice.
+    pub(super) fn begin_response(&mut self, out: &mut Vec<u8>) {
+        if !self.streams() {
+            return;
+        }
+        let snapshot = self.plan.echo.len() + SNAPSHOT_BYTES;
+        out.reserve(2 * snapshot + BEGIN_BYTES);
+        self.response_event(out, "response.created", &Status::InProgress, None);
+        self.response_event(out, "response.in_progress", &Status::InProgress, None);
+    }
+
+    /// Makes room for the end of a stream, which repeats the open item's text four times.
+    pub(super) fn make_room(&self, out: &mut Vec<u8>, text: usize) {
+        if self.streams() {
+            let response = self.output.len() + self.plan.echo.len() + SNAPSHOT_BYTES;
+            out.reserve(4 * text + response + END_BYTES);
+        }
     }
 
     /// Appends an event about a part of the open item: `item_id`, `output_index`, and the index
@@ -435,19 +449,29 @@ impl Emitter {
         });
     }
 
-    /// Ends the open item; it joins the final output.
+    /// Ends the open item, which is `item`; it joins the final output.
     pub(super) fn item_done(&mut self, out: &mut Vec<u8>, item: &[u8]) {
+        self.item_made(out, |output| {
+            output.reserve(item.len());
+            output.extend_from_slice(item);
+        });
+    }
+
+    /// The same where `write` writes it.
+    pub(super) fn item_made(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut output = std::mem::take(&mut self.output);
+        if !output.is_empty() {
+            output.push(b',');
+        }
+        let begin = output.len();
+        write(&mut output);
         self.event(out, "response.output_item.done", |emitter, out| {
             out.extend_from_slice(b",\"output_index\":");
             write::uint(out, emitter.index);
             out.extend_from_slice(b",\"item\":");
-            out.extend_from_slice(item);
+            out.extend_from_slice(&output[begin..]);
         });
-        self.output.reserve(item.len() + 1);
-        if !self.output.is_empty() {
-            self.output.push(b',');
-        }
-        self.output.extend_from_slice(item);
+        self.output = output;
         self.index += 1;
     }
 
@@ -567,12 +591,4 @@ fn terminal(status: &str) -> &'static str {
         "incomplete" => "response.incomplete",
         _ => "response.completed",
     }
-}
-
-/// The finaliser of SplitMix64: every input bit changes every output bit.
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -13,6 +13,7 @@ pub(super) enum Open {
     None,
     Message {
         id: String,
+        /// Those that are done, a comma behind each.
         parts: Vec<u8>,
         part: Part,
         index: u64,
@@ -23,6 +24,16 @@ pub(super) enum Open {
         id: String,
         text: Vec<u8>,
     },
+}
+
+impl Open {
+    /// Bytes of the text so far.
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            Open::None => 0,
+            Open::Message { text, .. } | Open::Reasoning { text, .. } => text.len(),
+        }
+    }
 }
 
 /// The kind of a message's open part.
@@ -221,8 +232,9 @@ impl Translator {
             self.open_part(out);
         }
         if matches!(&self.open, Open::Message { part, .. } if *part != kind) {
-            self.close_part(out);
+            let annotations = self.close_part(out);
             if let Open::Message {
+                parts,
                 part,
                 index,
                 text,
@@ -230,6 +242,8 @@ impl Translator {
                 ..
             } = &mut self.open
             {
+                message_part(parts, *part, text, &annotations, logprobs);
+                parts.push(b',');
                 *part = kind;
                 *index += 1;
                 text.clear();
@@ -281,17 +295,18 @@ impl Translator {
             });
     }
 
-    fn close_part(&mut self, out: &mut Vec<u8>) {
+    /// Says the open part's end; returns its annotations.
+    fn close_part(&mut self, out: &mut Vec<u8>) -> Vec<u8> {
         let Open::Message {
             id,
-            parts,
             part,
             index,
             text,
             logprobs,
-        } = &mut self.open
+            ..
+        } = &self.open
         else {
-            return;
+            return Vec::new();
         };
         let (kind, field) = match part {
             Part::Refusal => ("response.refusal.done", &b",\"refusal\":"[..]),
@@ -328,32 +343,34 @@ impl Translator {
                 out.extend_from_slice(b",\"part\":");
                 message_part(out, *part, text, &annotations, logprobs);
             });
-        parts.reserve(text.len() + annotations.len() + logprobs.len() + ITEM_BYTES);
-        if !parts.is_empty() {
-            parts.push(b',');
-        }
-        message_part(parts, *part, text, &annotations, logprobs);
+        annotations
     }
 
     /// Closes the reasoning or message item that is open, if one is.
     pub(super) fn close_open(&mut self, cut: bool, out: &mut Vec<u8>) {
-        if matches!(self.open, Open::Message { .. }) {
-            self.close_part(out);
-        }
+        let annotations = self.close_part(out);
         match std::mem::replace(&mut self.open, Open::None) {
             Open::None => {}
             Open::Reasoning { id, text } => self.close_reasoning(&id, text, cut, out),
-            Open::Message { id, parts, .. } => {
-                let mut item = Vec::with_capacity(parts.len() + ITEM_BYTES);
+            Open::Message {
+                id,
+                parts,
+                part,
+                text,
+                logprobs,
+                ..
+            } => self.emitter.item_made(out, |item| {
+                let texts = [&parts, &text, &annotations, &logprobs].map(Vec::len);
+                item.reserve(texts.iter().sum::<usize>() + ITEM_BYTES);
                 item.extend_from_slice(b"{\"id\":\"");
                 item.extend_from_slice(id.as_bytes());
                 item.extend_from_slice(b"\",\"type\":\"message\"");
                 item.extend_from_slice(status(cut));
                 item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
                 item.extend_from_slice(&parts);
+                message_part(item, part, &text, &annotations, &logprobs);
                 item.extend_from_slice(b"]}");
-                self.emitter.item_done(out, &item);
-            }
+            }),
         }
     }
 
