@@ -7,6 +7,10 @@
 //! limit.
 
 use std::ffi::{c_int, c_void};
+use std::time::Duration;
+
+/// After so long the threads that a start begins have gone through their own beginnings.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 /// Gives the pages back to the kernel, which would read them from the file again.
 pub(super) fn forget() {

@@ -462,8 +462,10 @@ impl Server {
         let next_beat = |notify: &Notify| notify.beat().map(|beat| Instant::now() + beat);
         let mut due = next_beat(&self.notify);
         cold::forget();
+        let mut settled = Some(Instant::now() + cold::SETTLED);
         loop {
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let next = due.into_iter().chain(settled).min();
+            let left = next.map(|next| next.saturating_duration_since(Instant::now()));
             match events.recv_timeout(left.unwrap_or(Duration::MAX)) {
                 Ok(Event::Alive) => self.silent -= 1,
                 Ok(Event::Asked(ask)) => handed_over = self.answer(ask),
@@ -472,8 +474,14 @@ impl Server {
                 Ok(Event::Stop) => break,
                 // The sender of this channel lives in the caller.
                 Err(_) => {
-                    self.call(sender);
-                    due = next_beat(&self.notify);
+                    let now = Instant::now();
+                    if settled.take_if(|at| *at <= now).is_some() {
+                        cold::forget();
+                    }
+                    if due.is_some_and(|at| at <= now) {
+                        self.call(sender);
+                        due = next_beat(&self.notify);
+                    }
                 }
             }
             if lost || handed_over {
